@@ -1,6 +1,8 @@
 //! Where rows go. A sink takes an epoch's rows without showing them: into the open transaction, or, when it can do neither transactions nor staged files, into the
 //! epoch's outbox, which is delivered after the commit point. It knows nothing of windows, plugins or state.
 
+pub mod kafka;
+
 use std::time::Duration;
 
 use crate::source::{Bytes, Positions};
