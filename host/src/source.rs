@@ -145,7 +145,8 @@ pub trait Source: Send {
     /// `chunk_bytes` bytes.
     fn read(&mut self, ranges: &[OffsetRange], cut: Cut) -> Result<Vec<Arc<Records>>, SourceError>;
 
-    /// Waits until something new may be there, at most `timeout`. Returns at once when something is.
+    /// Waits until something may have changed since the last [`Source::offer`] began, at most `timeout`. Returns at once when it has; what was offered and not
+    /// read is nothing new.
     fn wait(&mut self, timeout: Duration);
 
     /// A name for progress and logs, such as `KafkaV2[Subscribe[ad-events]]`.

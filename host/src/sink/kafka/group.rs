@@ -46,6 +46,7 @@ pub(super) fn committed(
     partition: &Partition,
     timeout: Duration,
 ) -> Result<Option<(Offset, String)>, TransactionError> {
+    const PAUSE: Duration = Duration::from_millis(50);
     let secrets = Secrets::of(&options.properties);
     let deadline = Instant::now() + timeout;
     let fixed = [("group.id", group), ("isolation.level", "read_committed"), ("enable.auto.commit", "false")];
@@ -53,9 +54,14 @@ pub(super) fn committed(
         .map_err(|error| TransactionError::Failed { reason: format!("{error:#}") })?;
     let mut list = TopicPartitionList::new();
     list.add_partition(&partition.topic, partition.number);
-    let found = client
-        .committed_offsets(list, deadline.saturating_duration_since(Instant::now()))
-        .map_err(|error| of_query(&error, &secrets))?;
+    let found = loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match client.committed_offsets(list.clone(), left).map_err(|error| of_query(&error, &secrets)) {
+            // A coordinator that is moving, or was just made, refuses at once: serving the client meanwhile is the pause between two attempts.
+            Err(TransactionError::Retriable { .. }) if left > PAUSE => drop(client.poll(PAUSE)),
+            found => break found?,
+        }
+    };
     Ok(found.find_partition(&partition.topic, partition.number).and_then(|element| match element.offset() {
         ListOffset::Offset(offset) => Some((Offset(offset), element.metadata().to_owned())),
         _ => None,

@@ -23,6 +23,10 @@ pub(crate) type Consumer = BaseConsumer<Context>;
 /// Properties as a user gives them.
 pub(crate) type Properties = [(String, String)];
 
+/// A broker that does not answer a request for this long is given up, and the next one tried. librdkafka's own minute is long for a pipeline that looks hung;
+/// much shorter, and a broker's long pause costs the connection.
+pub(crate) const SOCKET_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The receiver of a client's errors and log lines. It knows whether the cluster can be reached.
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -158,9 +162,9 @@ pub(crate) fn log_line(owner: &str, level: RDKafkaLogLevel, facility: &str, mess
 }
 
 impl Secrets {
-    /// The values of `properties`.
+    /// The values of `properties`; those of three letters and less are no secrets, and are in every text.
     pub(crate) fn of(properties: &Properties) -> Self {
-        let mut values: Vec<_> = properties.iter().map(|(_, value)| value.clone()).filter(|value| !value.is_empty()).collect();
+        let mut values: Vec<_> = properties.iter().map(|(_, value)| value.clone()).filter(|value| value.len() > 3).collect();
         // The longest first, so that no part of one is left when another is a piece of it.
         values.sort_by_key(|value| std::cmp::Reverse(value.len()));
         Self(values)
