@@ -3,6 +3,7 @@
 
 pub mod commit;
 pub mod recovery;
+pub mod trigger;
 
 use std::fmt;
 
