@@ -435,6 +435,16 @@ impl Operation {
     }
 }
 
+impl PluginRef {
+    /// The plugin's file; none for the embedded one.
+    pub fn path(&self, document: &Document) -> Option<PathBuf> {
+        match self {
+            Self::Std => None,
+            Self::File(path) => Some(document.beside(path.expose())),
+        }
+    }
+}
+
 impl Partitioner {
     /// librdkafka's name.
     pub const fn as_str(self) -> &'static str {
