@@ -28,6 +28,8 @@ pub fn check(spec: PipelineSpec) -> Result<Checked, Refused> {
     time::check(&spec, &graph, &mut problems);
     delivery::check(&spec, &graph, &mut problems);
     if problems.iter().any(|problem| problem.severity == Severity::Error) {
+        // Warnings can wait for a document that could run.
+        problems.retain(|problem| problem.severity == Severity::Error);
         return Err(Refused::new(&spec.document, problems));
     }
     Ok(Checked { spec, graph, findings: problems })

@@ -32,6 +32,8 @@ pub(super) struct Table<'a> {
 pub(super) struct Value<'a> {
     /// As in `source.kafka.topics`.
     pub(super) path: String,
+    /// The key alone, as TOML writes it.
+    key: String,
     /// Of the key, or of the value itself in a list.
     pub(super) key_span: Span,
     node: &'a Spanned<DeValue<'a>>,
@@ -61,7 +63,7 @@ impl<'a> Table<'a> {
     pub(super) fn take(&mut self, key: &'static str) -> Option<Value<'a>> {
         self.asked.push(key);
         let (written, node) = self.entries.get_key_value(key)?;
-        Some(Value { path: self.path_of(key), key_span: written.span().into(), node })
+        Some(Value { path: self.path_of(key), key: key.to_owned(), key_span: written.span().into(), node })
     }
 
     /// Where a key stands, if it is there; it still has to be asked for.
@@ -103,7 +105,7 @@ impl<'a> Table<'a> {
             }
             let expected = if self.asked.is_empty() { "no keys".to_owned() } else { listed(self.asked.iter().copied(), "or") };
             if later.contains(&key) {
-                let what = format!("not yet: `{key}` in {at} is planned, but this version has it not");
+                let what = format!("not yet: `{key}` in {at} comes with a later version");
                 reader.error(Code::NotYet, written.span().into(), what, expected, "remove it");
                 continue;
             }
@@ -117,21 +119,26 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// Whether a key that nobody has asked for so far is probably a slip for `key`, which `finish` will say.
+    pub(super) fn has_slip_of(&self, key: &str) -> bool {
+        self.entries.keys().map(|written| written.get_ref().as_ref()).any(|written: &str| !self.asked.contains(&written) && closest(written, [key]).is_some())
+    }
+
     /// Of keys that exclude each other, the one that is there. None: a problem is noted.
-    pub(super) fn one_of(&mut self, reader: &mut Reader<'_>, keys: &[&'static str], later: &[&str], example: &str) -> Option<Value<'a>> {
+    pub(super) fn one_of(&mut self, reader: &mut Reader<'_>, keys: &[&'static str], later: &[&str], example: &str) -> Option<(&'static str, Value<'a>)> {
         let mut found: Vec<(&'static str, Value<'a>)> = keys.iter().filter_map(|key| Some((*key, self.take(key)?))).collect();
         let expected = format!("one of {}", listed(keys.iter().copied(), "or"));
         let at = self.place_name();
         match found.len() {
             0 => {
-                // A known word of another version, or a slip, is reported as that by `finish`.
-                let explained = |key: &str| !self.asked.contains(&key) && (later.contains(&key) || closest(key, keys.iter().copied()).is_some());
-                if !self.entries.keys().any(|key| explained(key.get_ref())) {
+                // A word of a later version, or a slip, is reported as that by `finish`.
+                let explained = keys.iter().any(|key| self.has_slip_of(key)) || later.iter().any(|key| self.place(key).is_some());
+                if !explained {
                     reader.error(Code::MissingKey, self.span, format!("{at} says none of {}", listed(keys.iter().copied(), "and")), expected, format!("add `{example}`"));
                 }
                 None
             }
-            1 => found.pop().map(|(_, value)| value),
+            1 => found.pop(),
             _ => {
                 let (names, last) = (found.iter().map(|(key, _)| *key).collect::<Vec<_>>(), found.pop()?.1);
                 reader.error(Code::Conflict, last.key_span, format!("{at} has {}", listed(names, "and")), expected, "keep one, remove the rest");
@@ -145,7 +152,7 @@ impl<'a> Table<'a> {
         let path = self.path.clone();
         self.in_order().into_iter().map(move |(key, node)| {
             let name = key.get_ref().to_string();
-            let value = Value { path: format!("{path}.{name}"), key_span: key.span().into(), node };
+            let value = Value { path: format!("{path}.{name}"), key: toml_key(&name), key_span: key.span().into(), node };
             (Placed::new(name, key.span().into()), value)
         })
     }
@@ -179,7 +186,7 @@ impl<'a> Value<'a> {
     /// The elements of a list, each with the list's path; none when it is no list.
     pub(super) fn elements(&self) -> Option<Vec<Value<'a>>> {
         let elements = self.get().as_array()?;
-        Some(elements.iter().map(|node| Value { path: self.path.clone(), key_span: node.span().into(), node }).collect())
+        Some(elements.iter().map(|node| Value { path: self.path.clone(), key: self.key.clone(), key_span: node.span().into(), node }).collect())
     }
 
     /// The value as a table; none when it is none.
@@ -188,10 +195,6 @@ impl<'a> Value<'a> {
         // A `[header]` has no braces to point at, and a table made of dotted keys has no place of its own.
         let span = if self.node.span().is_empty() { self.key_span } else { self.span() };
         Some(Table { path: self.path.clone(), span, entries, asked: Vec::new(), missing: Vec::new() })
-    }
-
-    fn key(&self) -> &str {
-        self.path.rsplit('.').next().unwrap_or(&self.path)
     }
 }
 
@@ -207,14 +210,14 @@ impl<'d> Reader<'d> {
 
     /// Notes that a value has the wrong TOML type.
     pub(super) fn wrong_type(&mut self, value: &Value<'_>, expected: Expect) {
-        let advice = format!("write `{} = {}`", value.key(), expected.example);
+        let advice = format!("write `{} = {}`", value.key, expected.example);
         self.error(Code::WrongType, value.span(), format!("`{}` is {}", value.path, type_name(value.get())), expected.what, advice);
     }
 
     /// Notes that a text says nothing known. `reason` may quote the text, so it is left out when that came from the environment.
     pub(super) fn bad_value(&mut self, value: &Value<'_>, text: &Text, reason: &str, expected: Expect) {
         let reason = if reason.is_empty() || text.is_secret() { String::new() } else { format!(" ({reason})") };
-        let advice = format!("write `{} = {}`", value.key(), expected.example);
+        let advice = format!("write `{} = {}`", value.key, expected.example);
         self.error(Code::BadValue, value.span(), format!("`{}` is `{text}`{reason}", value.path), expected.what, advice);
     }
 
@@ -241,7 +244,7 @@ impl<'d> Reader<'d> {
         let text = self.text(value, expected)?;
         if text.is_secret() {
             let what = format!("`{}` takes nothing from the environment, because it is shown in logs and metrics", value.path);
-            self.error(Code::Environment, text.span, what, expected.what, format!("write `{} = {}`", value.key(), expected.example));
+            self.error(Code::Environment, text.span, what, expected.what, format!("write `{} = {}`", value.key, expected.example));
             return None;
         }
         if text.expose().is_empty() {
@@ -276,13 +279,13 @@ impl<'d> Reader<'d> {
         }
         let known = || words.iter().map(|(word, _)| *word);
         if later.contains(&text.expose()) {
-            let what = format!("not yet: `{}` is `{text}`, which is planned, but this version has it not", value.path);
-            self.error(Code::NotYet, text.span, what, listed(known(), "or"), format!("write `{} = {}`", value.key(), expected.example));
+            let what = format!("not yet: `{}` is `{text}`, which comes with a later version", value.path);
+            self.error(Code::NotYet, text.span, what, expected.what, format!("write `{} = {}`", value.key, expected.example));
             return None;
         }
         let meant = if text.is_secret() { None } else { closest(text.expose(), known()) };
-        let advice = meant.map_or_else(|| format!("write `{} = {}`", value.key(), expected.example), |meant| format!("did you mean `{meant}`?"));
-        self.error(Code::BadValue, text.span, format!("`{}` is `{text}`", value.path), listed(known(), "or"), advice);
+        let advice = meant.map_or_else(|| format!("write `{} = {}`", value.key, expected.example), |meant| format!("did you mean `{meant}`?"));
+        self.error(Code::BadValue, text.span, format!("`{}` is `{text}`", value.path), expected.what, advice);
         None
     }
 
@@ -336,6 +339,11 @@ impl<'d> Reader<'d> {
         let found = self.document.text().get(whole.start..whole.end).and_then(|written| written.find(piece));
         found.map_or(whole, |at| Span { start: whole.start + at, end: whole.start + at + piece.len() })
     }
+}
+
+fn toml_key(name: &str) -> String {
+    let bare = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    if bare { name.to_owned() } else { format!("{name:?}") }
 }
 
 fn type_name(value: &DeValue<'_>) -> &'static str {

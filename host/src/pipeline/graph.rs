@@ -31,6 +31,10 @@ impl Graph {
     pub(super) fn resolve(spec: &PipelineSpec, problems: &mut Vec<Problem>) -> Option<Self> {
         let before = problems.len();
         unique_ids(spec, problems);
+        if problems.len() > before {
+            // An input that names two things would be followed to the wrong one.
+            return None;
+        }
         let nodes = nodes(spec);
         let mut find = |input: &Placed<String>| {
             let node = nodes.get(input.as_str()).copied();

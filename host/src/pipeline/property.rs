@@ -17,20 +17,20 @@ const OWNED: &[(&str, &str, &str)] = &[
     ("enable.partition.eof", "it is how a source knows that an epoch's range is complete", "remove it"),
     ("fetch.queue.backoff.ms", "at its default of a second a full queue would stall the source", "remove it"),
     ("transactional.id", "it is the pipeline's name, and fences a second process", "change `name`"),
-    ("transaction.timeout.ms", "it follows from the trigger, so that no epoch outlives its transaction", "remove it"),
+    ("transaction.timeout.ms", "the commit protocol stands on it", "remove it"),
     ("enable.idempotence", "transactions need it", "remove it"),
     ("acks", "transactions need `all`", "remove it"),
     ("request.required.acks", "transactions need `all`", "remove it"),
     ("max.in.flight.requests.per.connection", "transactions keep the order only up to 5", "remove it"),
     ("max.in.flight", "transactions keep the order only up to 5", "remove it"),
     ("enable.gapless.guarantee", "a row that can't be sent goes to the dead letters", "remove it"),
-    ("partitioner", "`partitioner` of the sink says it", "write it beside `topic`"),
+    ("partitioner", "`partitioner` beside `topic` says it", "write it there"),
     ("delivery.report.only.error", "a row counts as sent only when its report says so", "remove it"),
 ];
 
 /// Settings that go with one side only, with that side.
 const ONE_SIDED: &[(&str, Side)] = &[
-    ("isolation.level", Side::Source),
+    (ISOLATION_LEVEL, Side::Source),
     ("fetch.min.bytes", Side::Source),
     ("fetch.wait.max.ms", Side::Source),
     ("queued.min.messages", Side::Source),
@@ -39,6 +39,11 @@ const ONE_SIDED: &[(&str, Side)] = &[
     ("linger.ms", Side::Sink),
     ("batch.size", Side::Sink),
 ];
+
+/// The one setting of sources that decides which rows there are: by default, and in `read_committed`, only those of committed transactions.
+pub(super) const ISOLATION_LEVEL: &str = "isolation.level";
+pub(super) const READ_COMMITTED: &str = "read_committed";
+pub(super) const READ_UNCOMMITTED: &str = "read_uncommitted";
 
 /// Which client a setting is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

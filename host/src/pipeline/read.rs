@@ -35,7 +35,7 @@ pub fn parse(document: &Document, env: &dyn Fn(&str) -> Option<String>) -> Resul
 }
 
 fn syntax(document: &Document, error: &toml::de::Error) -> Problem {
-    let (what, expected) = error.message().split_once(", expected ").unwrap_or((error.message(), "TOML"));
+    let (what, expected) = error.message().split_once(", expected ").unwrap_or((error.message(), "valid TOML"));
     let end = document.text().len();
     let span = error.span().map_or(Span { start: end, end }, Span::from);
     Problem::error(Code::Syntax, span, format!("not TOML, {what}"), expected, "correct the line; https://toml.io has the rules")
@@ -145,7 +145,7 @@ fn call_limits(reader: &mut Reader<'_>, value: &Value<'_>, base: CallLimits) -> 
     table.finish(reader, &["output"]);
     let limits = CallLimits { cpu: cpu?, wall: wall?, memory: memory? };
     if limits.wall < limits.cpu {
-        let what = format!("`cpu` is {} and `wall` {}: a call's wall time is never shorter than its CPU time", limits.cpu, limits.wall);
+        let what = format!("`wall` ({}) is shorter than `cpu` ({}), and so would always come first", limits.wall, limits.cpu);
         reader.error(Code::Conflict, value.span(), what, "`wall` of at least `cpu`", "raise `wall` or lower `cpu`");
         return None;
     }
@@ -209,11 +209,11 @@ fn properties(reader: &mut Reader<'_>, value: Value<'_>, side: Side) -> Option<V
     let mut sound = true;
     for (name, value) in table.each() {
         if let Some((reason, advice)) = property::refusal(&name, side) {
-            reader.error(Code::OwnedProperty, name.span, format!("`{name}` can't be set: {reason}"), "a setting that is left to you", advice);
+            reader.error(Code::OwnedProperty, name.span, format!("`{name}` can't be set, because {reason}"), "a setting that is left to you", advice);
             sound = false;
             continue;
         }
-        match property_text(reader, &value) {
+        match property_text(reader, &name, &value) {
             Some(text) => read.push((name.value, text)),
             None => sound = false,
         }
@@ -222,7 +222,12 @@ fn properties(reader: &mut Reader<'_>, value: Value<'_>, side: Side) -> Option<V
 }
 
 /// A client's setting: librdkafka takes all of them as text.
-fn property_text(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Text> {
+fn property_text(reader: &mut Reader<'_>, name: &str, value: &Value<'_>) -> Option<Text> {
+    if name == property::ISOLATION_LEVEL {
+        let levels = [property::READ_COMMITTED, property::READ_UNCOMMITTED];
+        let level = reader.choice(value, expect("`read_committed` or `read_uncommitted`", "\"read_committed\""), &levels.map(|level| (level, level)), &[])?;
+        return Some(Text::plain(level));
+    }
     match value.get() {
         DeValue::Integer(number) => Some(Text::plain(number.to_string())),
         DeValue::Float(number) => Some(Text::plain(number.to_string())),

@@ -45,7 +45,7 @@ fn one_cluster(spec: &PipelineSpec, problems: &mut Vec<Problem>) {
     let mut topics = written(spec).filter_map(|(_, topic)| Some((topic.span, brokers(spec, topic)?)));
     let Some((first_span, first)) = topics.next() else { return };
     if let Some((span, _)) = topics.find(|(_, brokers)| !same_cluster(first, brokers)) {
-        let what = format!("not yet: topics of two clusters (the other is at {}) in one pipeline are planned, but this version has them not", spec.document.place(first_span));
+        let what = format!("not yet: topics of two clusters (the other is at {}) in one pipeline come with a later version", spec.document.place(first_span));
         problems.push(Problem::error(Code::NotYet, span, what, "the same `brokers` for every sink and the dead letters", "make a pipeline for each cluster"));
     }
 }

@@ -25,24 +25,20 @@ fn declared_once(spec: &PipelineSpec, graph: &Graph, node: Node, event_time: &Ev
         refuse("an aggregate declares `event_time`".to_owned(), "none, because the event time of its rows is `window_end`", "remove it");
         return;
     }
-    for above in graph.above(node) {
-        if aggregate_of(spec, above).is_some() {
-            let what = format!("`event_time` is declared above the aggregate `{}`", id_of(spec, above));
-            refuse(what, "none, because the event time of an aggregate's rows is `window_end`, with the watermark they came with", "remove it");
-            return;
-        }
-        if event_time_of(spec, above).is_some() {
-            let what = format!("`event_time` is declared a second time, after `{}`", id_of(spec, above));
-            refuse(what, "one declaration on the way from a source to a window", "keep the one where the column gets its final value, remove the other");
-            return;
-        }
+    let above = graph.above(node);
+    if let Some(aggregate) = above.iter().find(|above| aggregate_of(spec, **above).is_some()) {
+        let what = format!("`event_time` is declared after the aggregate `{}`", id_of(spec, *aggregate));
+        refuse(what, "none, because the event time of an aggregate's rows is `window_end`, under the watermark that closed the window", "remove it");
+    } else if let Some(first) = above.iter().find(|above| event_time_of(spec, **above).is_some()) {
+        let what = format!("`event_time` is declared a second time, after `{}`", id_of(spec, *first));
+        refuse(what, "one declaration on the way from a source to a window", "keep the one where the column gets its final value, remove the other");
     }
 }
 
 fn window_has_time(spec: &PipelineSpec, graph: &Graph, node: Node, id: &str, aggregate: &AggregateSpec, problems: &mut Vec<Problem>) {
     let declarations = declarations(spec, graph, node);
     if let Some((origin, _)) = declarations.iter().find(|(_, event_time)| event_time.is_none()) {
-        let what = format!("the window of `{id}` has no event time: nothing declares one for the rows of `{}`", id_of(spec, *origin));
+        let what = format!("the window of `{id}` has no event time, as nothing declares one for the rows of `{}`", id_of(spec, *origin));
         let advice = "add `event_time = { column = \"timestamp\", watermark = \"1 minute\" }` to the source, or to the step that makes the column";
         problems.push(Problem::error(Code::EventTime, aggregate.window.span, what, "a column with the time at which things happened", advice));
         return;

@@ -61,7 +61,7 @@ pub(super) fn of_union(inputs: &[(&str, SchemaRef, Span)], problems: &mut Vec<Pr
     for (id, schema, span) in others {
         let alike = |(a, b): (&Field, &Arc<Field>)| a.name() == b.name() && type_text(a) == type_text(b);
         if schema.fields().len() != fields.len() || !fields.iter().zip(schema.fields()).all(alike) {
-            let what = format!("`{first_id}` and `{id}` can't be united: {} against {}", columns_text(first), columns_text(schema));
+            let what = format!("`{first_id}` and `{id}` can't be united ({} against {})", columns_text(first), columns_text(schema));
             problems.push(Problem::error(Code::ColumnType, *span, what, "the same columns and types in the same order", "make them alike in a step before"));
             return None;
         }

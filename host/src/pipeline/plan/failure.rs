@@ -19,7 +19,7 @@ pub(super) fn problem(failure: OpenFailure, step: &StepSpec) -> Problem {
         }
         OpenFailure::NotOurs { reason } => {
             let expected = format!("a component that exports `weir:plugin/{interface}` of this host's version");
-            Problem::error(Code::Plugin, plugin_span, format!("{plugin} can't serve as a plugin here: {reason}"), expected, "build it with the guest SDK of this version")
+            Problem::error(Code::Plugin, plugin_span, format!("{plugin} can't serve as a plugin here, because {reason}"), expected, "build it with the guest SDK of this version")
         }
         OpenFailure::UnknownFunction { available } => {
             let known = || available.iter().map(String::as_str);
@@ -38,15 +38,15 @@ pub(super) fn problem(failure: OpenFailure, step: &StepSpec) -> Problem {
         OpenFailure::Config { pointer, message } => {
             let at = if pointer.is_empty() { "`config`".to_owned() } else { format!("`{pointer}` of `config`") };
             let expected = "a config that the plugin takes";
-            Problem::error(Code::PluginConfig, call.config.place(&pointer), format!("{plugin} refuses {at}: {message}"), expected, "correct the value")
+            Problem::error(Code::PluginConfig, call.config.place(&pointer), format!("{plugin} refuses {at} ({message})"), expected, "correct the value")
         }
         OpenFailure::Input { message } => {
             let span = step.inputs.first().map_or(plugin_span, |input| input.span);
-            let what = format!("{plugin} refuses the columns of its input: {message}");
+            let what = format!("{plugin} refuses the columns of its input ({message})");
             Problem::error(Code::PluginInput, span, what, "the columns that it reads", "change `input`, or make the columns in a step before")
         }
         OpenFailure::Other { message } => {
-            let what = format!("{plugin} can't be opened: {message}");
+            let what = format!("{plugin} can't be opened ({message})");
             Problem::error(Code::Plugin, plugin_span, what, "a plugin that opens", "try it alone with `weir plugin test`")
         }
     }

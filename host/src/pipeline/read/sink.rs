@@ -13,6 +13,8 @@ const LATER: &[&str] = &["file", "clickhouse", "webhook"];
 
 const INPUT: Expect = expect("the `id` of a source or step", "\"by_country\"");
 const TOPIC: Expect = expect("a topic's name", "\"ad-stats\"");
+const PARTITIONER: Expect =
+    expect("`murmur2_random`, `murmur2`, `consistent_random`, `consistent`, `fnv1a_random` or `fnv1a`", "\"murmur2_random\"");
 const PARTITIONERS: [(&str, Partitioner); 6] = {
     use Partitioner::{Consistent, ConsistentRandom, Fnv1a, Fnv1aRandom, Murmur2, Murmur2Random};
     [
@@ -28,37 +30,35 @@ const PARTITIONERS: [(&str, Partitioner); 6] = {
 pub(super) fn sink(reader: &mut Reader<'_>, mut table: Table<'_>) -> Option<SinkSpec> {
     let input = table.required(reader, "input", INPUT, |reader, value| reader.plain(&value, INPUT));
     let id = table.optional(reader, "id", |reader, value| name(reader, &value));
-    let places = ["kafka", "console", "memory"].map(|key| table.place(key).map(|span| (key, span)));
     let target = table.one_of(reader, &["kafka", "console", "memory"], LATER, "console = {}");
-    let target = target.and_then(|value| target_of(reader, &value));
+    let target = target.and_then(|(kind, value)| Some((kind, value.key_span, target_of(reader, kind, &value)?)));
     let format_place = table.place("format");
     let format = table.or(reader, "format", (), |reader, value| reader.choice(&value, expect("`json`", "\"json\""), &[("json", ())], &["csv", "avro", "raw"]));
     table.finish(reader, LATER);
-    let target = target?;
-    if let (Target::Console(_) | Target::Memory, Some(span)) = (&target, format_place) {
-        reader.error(Code::Conflict, span, "`format` does not go with `console` or `memory`, which show rows as they are", "it beside `kafka`", "remove `format`");
+    let (kind, span, target) = target?;
+    if let (Target::Console(_) | Target::Memory, Some(place)) = (&target, format_place) {
+        reader.error(Code::Conflict, place, "`format` does not go with `console` or `memory`, which show rows as they are", "it beside `kafka`", "remove `format`");
         return None;
     }
     format?;
     let input = input?;
-    let (kind, span) = places.into_iter().flatten().next()?;
     let id = id?.unwrap_or_else(|| Placed::new(format!("{input}-{kind}"), span));
     Some(SinkSpec { id, input, target })
 }
 
-fn target_of(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Target> {
-    if value.path.ends_with(".kafka") {
+fn target_of(reader: &mut Reader<'_>, kind: &str, value: &Value<'_>) -> Option<Target> {
+    if kind == "kafka" {
         return kafka(reader, value).map(Target::Kafka);
     }
     reader.table(value, expect("an empty table", "{}"))?.finish(reader, &["rows", "truncate"]);
-    Some(if value.path.ends_with(".memory") { Target::Memory } else { Target::Console(value.key_span) })
+    Some(if kind == "memory" { Target::Memory } else { Target::Console(value.key_span) })
 }
 
 fn kafka(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<KafkaSink> {
     let mut table = reader.table(value, expect("a table", "{ topic = \"ad-stats\", key = [\"country\"] }"))?;
     let key = table.or(reader, "key", Vec::new(), columns);
     let partitioner = table.or(reader, "partitioner", Partitioner::Murmur2Random, |reader, value| {
-        reader.choice(&value, expect("a partitioner", "\"murmur2_random\""), &PARTITIONERS, &[])
+        reader.choice(&value, PARTITIONER, &PARTITIONERS, &[])
     });
     let timestamp = table.optional(reader, "timestamp", column);
     let headers = table.or(reader, "headers", Vec::new(), |reader, value| named_columns(reader, value, expect("a table of headers and columns", "{ trace = \"trace_id\" }")));
@@ -98,7 +98,7 @@ fn create(reader: &mut Reader<'_>, value: Value<'_>) -> Option<CreateTopic> {
 pub(super) fn dead_letters(reader: &mut Reader<'_>, value: Value<'_>) -> Option<KafkaTopic> {
     let mut table = reader.table(&value, expect("a table", "{ kafka = { topic = \"dead\" } }"))?;
     let kafka = table.one_of(reader, &["kafka"], LATER, "kafka = { topic = \"ad-events.dead\" }");
-    let target = kafka.and_then(|value| {
+    let target = kafka.and_then(|(_, value)| {
         let table = reader.table(&value, expect("a table", "{ topic = \"ad-events.dead\" }"))?;
         topic(reader, table, &value)
     });

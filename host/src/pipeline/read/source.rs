@@ -32,7 +32,7 @@ const OFFSETS: Expect = expect("`earliest`, `latest`, or a table of topics with 
 pub(super) fn source(reader: &mut Reader<'_>, mut table: Table<'_>) -> Option<SourceSpec> {
     let id = table.required(reader, "id", NAME, |reader, value| name(reader, &value));
     let origin = table.one_of(reader, &["kafka", "memory"], LATER, "kafka = { brokers = \"localhost:9092\", topics = [\"events\"] }");
-    let origin = origin.and_then(|value| if value.path.ends_with("memory") { memory(reader, &value) } else { kafka(reader, &value) });
+    let origin = origin.and_then(|(kind, value)| if kind == "memory" { memory(reader, &value) } else { kafka(reader, &value) });
     let format = format(reader, &mut table);
     let metadata = table.or(reader, "metadata", Vec::new(), metadata);
     let event_time = table.optional(reader, "event_time", event_time);
@@ -49,7 +49,7 @@ fn kafka(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Origin> {
     let mut table = reader.table(value, expect("a table", "{ brokers = \"localhost:9092\", topics = [\"events\"] }"))?;
     let brokers = table.required(reader, "brokers", BROKERS, |reader, value| reader.text(&value, BROKERS));
     let topics = table.one_of(reader, &["topics", "pattern"], &[], "topics = [\"events\"]");
-    let topics = topics.and_then(|value| topics_of(reader, &value));
+    let topics = topics.and_then(|(key, value)| if key == "pattern" { pattern(reader, &value) } else { named_topics(reader, &value) });
     let starting_offsets = table.or(reader, "starting_offsets", StartingOffsets::All(StartingOffset::Earliest), starting_offsets);
     let on_data_loss = table.or(reader, "on_data_loss", OnDataLoss::Fail, |reader, value| {
         reader.choice(&value, expect("`fail` or `skip`", "\"fail\""), &[("fail", OnDataLoss::Fail), ("skip", OnDataLoss::Skip)], &[])
@@ -61,17 +61,18 @@ fn kafka(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Origin> {
     Some(Origin::Kafka(KafkaSource { brokers: brokers?, topics, starting_offsets, on_data_loss: on_data_loss?, properties: properties? }))
 }
 
-fn topics_of(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Topics> {
-    if value.path.ends_with("pattern") {
-        // librdkafka takes a name that begins with `^` for a pattern, and any other for a topic.
-        let expected = expect("a regular expression that begins with `^`", "\"^ad-.*\"");
-        let pattern = reader.text(value, expected)?;
-        if !pattern.expose().starts_with('^') {
-            reader.bad_value(value, &pattern, "", expected);
-            return None;
-        }
-        return Some(Topics::Pattern(pattern));
+fn pattern(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Topics> {
+    // librdkafka takes a name that begins with `^` for a pattern, and any other for a topic.
+    let expected = expect("a regular expression that begins with `^`", "\"^ad-.*\"");
+    let pattern = reader.text(value, expected)?;
+    if !pattern.expose().starts_with('^') {
+        reader.bad_value(value, &pattern, "", expected);
+        return None;
     }
+    Some(Topics::Pattern(pattern))
+}
+
+fn named_topics(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Topics> {
     let expected = expect("a list of topics", "[\"events\"]");
     let topics = reader.list(value, expected, |reader, element| {
         let topic = reader.text(element, expected)?;

@@ -24,11 +24,10 @@ const SIZE: Expect = expect("a duration above zero", "\"1 minute\"");
 pub(super) fn step(reader: &mut Reader<'_>, mut table: Table<'_>, limits: CallLimits) -> Option<StepSpec> {
     let id = table.required(reader, "id", NAME, |reader, value| name(reader, &value));
     let inputs = table.required(reader, "input", INPUT, inputs);
-    let transform_place = table.place("transform");
     let operation = table.one_of(reader, &["transform", "aggregate"], LATER, "transform = { plugin = \"clean.wasm\", function = \"clean\" }");
     let operation = match operation {
-        Some(value) if transform_place.is_some() => transform(reader, &mut table, &value, limits),
-        Some(value) => aggregate(reader, &mut table, &value, limits),
+        Some(("transform", value)) => transform(reader, &mut table, &value, limits),
+        Some((_, value)) => aggregate(reader, &mut table, &value, limits),
         None => {
             // What belongs to an aggregate is not unknown while nobody can tell whether this is one.
             for key in OF_AGGREGATES {
@@ -71,8 +70,9 @@ fn aggregate(reader: &mut Reader<'_>, step: &mut Table<'_>, value: &Value<'_>, l
     let key = step.or(reader, "key", Vec::new(), columns);
     let window = match step.take("window") {
         Some(value) => window(reader, &value),
+        None if step.has_slip_of("window") => None,
         None => {
-            let what = "not yet: an aggregate without `window`, which keeps every group for ever, is planned, but this version has it not";
+            let what = "not yet: an aggregate without `window`, which keeps every group for ever, comes with a later version";
             reader.error(Code::NotYet, value.key_span, what, "a window over event time", "add `window = { tumbling = \"1 minute\" }`");
             None
         }
@@ -91,7 +91,7 @@ fn window(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Placed<WindowSpe
     let mut table = reader.table(value, expect("a table", "{ tumbling = \"1 minute\" }"))?;
     let later = ["sliding", "every", "session"];
     let kind = table.one_of(reader, &["tumbling"], &later, "tumbling = \"1 minute\"");
-    let size = kind.and_then(|value| {
+    let size = kind.and_then(|(_, value)| {
         reader.parsed(&value, SIZE, |text| match DurationUs::parse_fixed(text) {
             Ok(size) if size.us() == 0 => Err("it is zero".to_owned()),
             other => other.map_err(|error| error.to_string()),
@@ -143,7 +143,7 @@ fn plugin_ref(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Placed<Plugi
             None
         }
         "self" => {
-            let what = "not yet: a component that brings its own pipeline is planned, but this version has it not";
+            let what = "not yet: a component that brings its own pipeline comes with a later version";
             reader.error(Code::NotYet, text.span, what, expected.what, "name the component's file");
             None
         }
