@@ -1,0 +1,99 @@
+//! Where rows go. A sink takes an epoch's rows without showing them: into the open transaction, or, when it can do neither transactions nor staged files, into the
+//! epoch's outbox, which is delivered after the commit point. It knows nothing of windows, plugins or state.
+
+use std::time::Duration;
+
+use crate::source::{Bytes, Positions};
+
+/// Records for one topic, encoded.
+#[derive(Debug, Clone, Default)]
+pub struct Encoded {
+    /// The keys; empty when the sink has none.
+    pub keys: Option<Bytes>,
+    /// The values.
+    pub values: Bytes,
+    /// The records' timestamps in milliseconds; none: now, by the client.
+    pub timestamps_ms: Option<Vec<i64>>,
+    /// Headers that every record gets.
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+/// A record that the broker will never take: too large, a timestamp out of its range, a null key for a compacted topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undeliverable {
+    /// The `send` call it belongs to, by the number that the call returned.
+    pub batch: usize,
+    /// The record's number in that batch.
+    pub record: usize,
+    /// The broker's word for it, such as `MessageSizeTooLarge`: the dead letter's code.
+    pub code: String,
+}
+
+/// What a transaction call came to. Each is a case that the commit protocol answers differently.
+#[derive(Debug, thiserror::Error)]
+pub enum TransactionError {
+    /// Another producer has the transactional id, or the transaction outlived its timeout. Final.
+    #[error("fenced: {reason}")]
+    Fenced {
+        /// What the client says.
+        reason: String,
+    },
+    /// The call may be made again: nothing is known to have happened or to have failed.
+    #[error("no answer yet: {reason}")]
+    Retriable {
+        /// What the client says.
+        reason: String,
+    },
+    /// The transaction must be aborted; the producer is still good.
+    #[error("the transaction must be aborted: {reason}")]
+    MustAbort {
+        /// What the client says.
+        reason: String,
+    },
+    /// The producer is of no use any more; whether a commit happened is unknown until a new one has asked.
+    #[error("the producer failed: {reason}")]
+    Failed {
+        /// What the client says.
+        reason: String,
+    },
+}
+
+/// The one transaction at a time that is an epoch's commit point: one producer and one transaction a pipeline, however many sinks the cluster has.
+pub trait Transaction: Send {
+    /// A new producer; fences every older one of this pipeline and ends its open transaction (`init_transactions`). Blocks until the broker has answered or
+    /// `timeout` has passed.
+    fn fence(&mut self, timeout: Duration) -> Result<(), TransactionError>;
+
+    /// The marker's metadata text, read_committed; none: the group has no offset there.
+    fn marker(&mut self, timeout: Duration) -> Result<Option<String>, TransactionError>;
+
+    /// Whether every output topic is empty or missing (end offset 0), the dead letters' included.
+    fn untouched(&mut self, timeout: Duration) -> Result<bool, TransactionError>;
+
+    /// Opens a transaction.
+    fn begin(&mut self) -> Result<(), TransactionError>;
+
+    /// Sends records inside it; blocks while the client's queue is full. Returns the batch's number within the transaction.
+    fn send(&mut self, topic: &str, records: Encoded) -> Result<usize, TransactionError>;
+
+    /// Waits until every record is acknowledged or has failed for good.
+    fn flush(&mut self, timeout: Duration) -> Result<Vec<Undeliverable>, TransactionError>;
+
+    /// Puts marker and positions into the transaction and commits it. `Retriable` and `Failed` leave the outcome unknown.
+    fn commit(&mut self, marker: &Marker, positions: &Positions, timeout: Duration) -> Result<(), TransactionError>;
+
+    /// Calls the commit of the same transaction again, after `Retriable`.
+    fn commit_again(&mut self, timeout: Duration) -> Result<(), TransactionError>;
+
+    /// Aborts the open transaction.
+    fn abort(&mut self, timeout: Duration) -> Result<(), TransactionError>;
+}
+
+/// What a committed epoch leaves in the group `weir-epoch.<pipeline>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marker {
+    /// The epoch, as the offset.
+    pub epoch: u64,
+    /// The identity, as the metadata.
+    pub identity: String,
+}
