@@ -8,7 +8,6 @@ pub mod failpoint;
 pub mod fixture;
 pub mod format;
 pub mod generate;
-pub mod launch;
 pub mod observe;
 pub mod operator;
 pub mod pipeline;

@@ -21,8 +21,7 @@ use crate::epoch::clock::Stopwatch;
 use crate::observe::progress::StateOperator;
 use crate::plugin::{self, StateIdentity};
 use crate::rows::Chunk;
-use crate::state::keys::KeyEncoder;
-use crate::state::{Delta, IdentityId, StateError, StepState, Store};
+use crate::state::{Delta, IdentityId, KeyEncoder, StateError, StepState, Store};
 use crate::time::window::Tumbling;
 
 use fold::{Emitted, ShardWork};
@@ -207,7 +206,7 @@ impl Aggregate {
         operator.operator_name.clone_from(&self.id);
         operator.num_rows_updated = changes.updated;
         operator.num_rows_removed = changes.removed;
-        operator.num_rows_total = state.groups_after();
+        operator.num_rows_total = totals.groups + changes.added - changes.removed;
         operator.memory_used_bytes = totals.cache_bytes + changes.pending_bytes;
         operator.num_rows_dropped_by_watermark = partials.iter().map(|partial| partial.late_groups).sum();
         operator.num_shuffle_partitions = u64::from(self.store.shards().get());

@@ -14,7 +14,7 @@ use super::aggregate::Grouping;
 use crate::plugin::{self, Blobs};
 use crate::rows::Chunk;
 use crate::source::Bytes;
-use crate::state::keys::Keys;
+use crate::state::Keys;
 use crate::time::EventTime;
 
 /// Rows of one accumulate call: enough that partial aggregation pays, few enough that the columns it reads stay in the L2 cache.
