@@ -7,4 +7,5 @@ pub mod epoch;
 pub mod rows;
 pub mod sink;
 pub mod source;
+pub mod state;
 pub mod time;
