@@ -20,6 +20,14 @@ pub struct Window {
     pub end: EventTime,
 }
 
+impl Window {
+    /// Whether a moment is in it.
+    #[must_use]
+    pub fn contains(self, time: EventTime) -> bool {
+        self.start <= time && time < self.end
+    }
+}
+
 impl Tumbling {
     /// Windows of `size_us` microseconds that start at `offset_us` modulo that. None unless the size is positive.
     #[must_use]
