@@ -4,6 +4,7 @@
 //! an [`operator`] calls a [`plugin`] and keeps [`state`] by event [`time`]; a [`sink`] takes what comes out; [`epoch`] is the line that drives all of it.
 
 pub mod epoch;
+pub mod pipeline;
 pub mod rows;
 pub mod sink;
 pub mod source;
