@@ -3,7 +3,7 @@
 use super::OpenFailure;
 use crate::pipeline::document::listed;
 use crate::pipeline::problem::{Code, Problem, did_you_mean};
-use crate::pipeline::spec::{Operation, PluginRef, StepSpec};
+use crate::pipeline::spec::{Operation, PluginCall, PluginRef, StepSpec};
 
 pub(super) fn problem(failure: OpenFailure, step: &StepSpec) -> Problem {
     let call = step.operation.call();
@@ -35,20 +35,7 @@ pub(super) fn problem(failure: OpenFailure, step: &StepSpec) -> Problem {
                 "build it with the guest SDK of this version",
             )
         }
-        OpenFailure::UnknownFunction { available } => {
-            let known = || available.iter().map(String::as_str);
-            let expected = if available.is_empty() { format!("a plugin with functions of `{interface}`") } else { listed(known(), "or") };
-            match &call.function {
-                Some(function) => {
-                    let what = format!("{plugin} has no {interface} `{function}`");
-                    Problem::error(Code::UnknownFunction, function.span, what, expected, did_you_mean(function, known(), "name one of these"))
-                }
-                None => {
-                    let what = format!("{plugin} has not exactly one {interface}, so the step must say which");
-                    Problem::error(Code::UnknownFunction, plugin_span, what, expected, "add `function`")
-                }
-            }
-        }
+        OpenFailure::UnknownFunction { available } => unknown_function(call, interface, &available),
         OpenFailure::Config { pointer, message } => {
             let at = if pointer.is_empty() { "`config`".to_owned() } else { format!("`{pointer}` of `config`") };
             let expected = "a config that the plugin takes";
@@ -68,6 +55,22 @@ pub(super) fn problem(failure: OpenFailure, step: &StepSpec) -> Problem {
         OpenFailure::Other { message } => {
             let what = format!("{plugin} can't be opened ({})", hidden(&message));
             Problem::error(Code::Plugin, plugin_span, what, "a plugin that opens", "try it alone with `weir plugin test`")
+        }
+    }
+}
+
+fn unknown_function(call: &PluginCall, interface: &str, available: &[String]) -> Problem {
+    let plugin = name(&call.plugin);
+    let known = || available.iter().map(String::as_str);
+    let expected = if available.is_empty() { format!("a plugin with functions of `{interface}`") } else { listed(known(), "or") };
+    match &call.function {
+        Some(function) => {
+            let what = format!("{plugin} has no {interface} `{function}`");
+            Problem::error(Code::UnknownFunction, function.span, what, expected, did_you_mean(function, known(), "name one of these"))
+        }
+        None => {
+            let what = format!("{plugin} has not exactly one {interface}, so the step must say which");
+            Problem::error(Code::UnknownFunction, call.plugin.span, what, expected, "add `function`")
         }
     }
 }
