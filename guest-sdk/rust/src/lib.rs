@@ -40,6 +40,7 @@
 
 pub mod log;
 pub mod register;
+#[cfg(not(target_family = "wasm"))]
 pub mod testing;
 pub mod wire;
 

@@ -75,6 +75,12 @@ pub(crate) struct NewField {
     pub(crate) nullable: bool,
 }
 
+impl<T: ?Sized> Computed<T> {
+    pub(crate) fn new(index: usize) -> Self {
+        Self { index, of: PhantomData }
+    }
+}
+
 impl<'a> Input<'a> {
     pub(crate) fn new(schema: &'a [Field]) -> Self {
         Self { schema, reads: Vec::new(), types: Vec::new() }
@@ -207,7 +213,7 @@ impl<'a> TransformPlan<'a> {
             Some(passed) => *passed = made,
             None => self.output.push(made),
         }
-        Ok(Computed { index, of: PhantomData })
+        Ok(Computed::new(index))
     }
 }
 
@@ -247,7 +253,7 @@ impl<'a> AggregatePlan<'a> {
             return Err(OpenError::input(format!("the output would have two columns `{name}`")));
         }
         self.output.push(NewField { name: name.to_owned(), ty: T::TYPE, nullable });
-        Ok(Computed { index: self.output.len() - 1, of: PhantomData })
+        Ok(Computed::new(self.output.len() - 1))
     }
 }
 

@@ -49,13 +49,26 @@ impl Function {
     }
 
     fn named(name: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|function| function.name() == name).ok_or_else(|| {
-            let nearest = Self::ALL.map(|function| (strsim::jaro_winkler(&name.to_lowercase(), function.name()), function.name()));
-            match nearest.into_iter().max_by(|a, b| a.0.total_cmp(&b.0)) {
-                Some((likeness, nearest)) if likeness > 0.7 => format!("no function `{name}`: did you mean `{nearest}`?"),
-                _ => format!("no function `{name}`: there are `count`, `sum`, `avg`, `min` and `max`"),
-            }
+        if let Some(function) = Self::ALL.into_iter().find(|function| function.name() == name) {
+            return Ok(function);
+        }
+        let likeness = |word: &str| strsim::jaro_winkler(&name.to_lowercase(), word);
+        let nearest = Self::ALL.into_iter().flat_map(|function| function.words().iter().map(move |word| (likeness(word), function)));
+        Err(match nearest.max_by(|a, b| a.0.total_cmp(&b.0)) {
+            Some((likeness, nearest)) if likeness > 0.75 => format!("no function `{name}`: did you mean `{}`?", nearest.name()),
+            _ => format!("no function `{name}`: there are `count`, `sum`, `avg`, `min` and `max`"),
         })
+    }
+
+    /// Words that people may have meant it by, its name first.
+    fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::Count => &["count", "number"],
+            Self::Sum => &["sum", "total"],
+            Self::Avg => &["avg", "average", "mean"],
+            Self::Min => &["min", "minimum", "least", "lowest"],
+            Self::Max => &["max", "maximum", "greatest", "highest"],
+        }
     }
 }
 
