@@ -1,5 +1,5 @@
 //! `weir generate`: fills a topic with a made-up stream, at the pace of the clock or as fast as the broker takes it. What the records say is
-//! [`crate::generate`]'s; this file owns the pace and the ending.
+//! [`weir::generate`]'s; this file owns the pace and the ending.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::generate::{AdEvents, Kind, Record, Shape, Share};
+use weir::generate::{AdEvents, Kind, Record, Shape, Share};
 
 use self::kafka::Topic;
 
@@ -20,7 +20,7 @@ mod kafka;
 
 /// `weir generate STREAM`
 #[derive(Debug, Args)]
-pub struct GenerateArgs {
+pub(crate) struct GenerateArgs {
     #[command(subcommand)]
     stream: Stream,
 }
@@ -82,7 +82,7 @@ const USUAL_RATE: f64 = 82.0;
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Runs the verb.
-pub fn run(args: GenerateArgs) -> anyhow::Result<()> {
+pub(crate) fn run(args: GenerateArgs) -> anyhow::Result<()> {
     match args.stream {
         Stream::AdEvents(args) => ad_events(&args),
     }

@@ -15,7 +15,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::{ClientConfig, ClientContext};
 
-use crate::generate::Record;
+use weir::generate::Record;
 
 /// How long a broker may take to answer before the verb gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
