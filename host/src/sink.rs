@@ -3,6 +3,7 @@
 
 pub mod console;
 pub mod dead_letter;
+pub mod kafka;
 pub mod letter_file;
 pub mod memory;
 pub mod records;

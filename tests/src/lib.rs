@@ -1,3 +1,4 @@
 //! Harness.
 
+pub mod broker;
 pub mod commit_model;

@@ -62,6 +62,8 @@ pub struct StateTotals {
 pub struct EpochChanges {
     /// Groups that get another state.
     pub updated: u64,
+    /// How many of these are new.
+    pub added: u64,
     /// Groups that go, with their windows or alone.
     pub removed: u64,
     /// Bytes of memory that the changes have now.
@@ -147,7 +149,10 @@ impl StepState {
             changes.removed += shard.closed_us.map_or(0, |closed_us| shard.windows.total(closed_us).groups);
             for change in shard.pending.iter() {
                 match (change.value, change.committed_len) {
-                    (Some(_), _) => changes.updated += 1,
+                    (Some(_), committed_len) => {
+                        changes.updated += 1;
+                        changes.added += u64::from(committed_len.is_none());
+                    }
                     (None, Some(_)) => changes.removed += 1,
                     (None, None) => {}
                 }

@@ -10,6 +10,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::delta::{self, Delta, Op};
 use super::varint;
+use crate::time::Watermark;
+use crate::time::watermark::PartitionClock;
 
 const MAGIC: &[u8; 8] = b"weirPREP";
 const CHECKSUM_LEN: usize = 8;
@@ -29,12 +31,14 @@ pub struct EpochRecord {
     pub base: String,
     /// The epoch's clock, in microseconds since 1970-01-01T00:00:00Z.
     pub clock_us: i64,
-    /// E: windows that end at or before it are closed by this epoch (W-8). None: no event time, or no watermark yet.
-    pub eviction_watermark_us: Option<i64>,
+    /// E: windows that end at or before it are closed by this epoch (W-8). None: event time is declared nowhere.
+    pub eviction_watermark_ms: Option<i64>,
     /// L: rows whose window ends at or before it are late in this epoch (W-8).
-    pub late_watermark_us: Option<i64>,
+    pub late_watermark_ms: Option<i64>,
     /// What was read, by source id.
     pub sources: BTreeMap<String, SourceRecord>,
+    /// How far event time has come, by the id of the source or step that declares it.
+    pub event_times: BTreeMap<String, EventTimeRecord>,
     /// The SHA-256 of the plugin of each step, by step id.
     pub plugins: BTreeMap<String, String>,
     /// Files that are written under temporary names, to be renamed after the commit point.
@@ -59,14 +63,16 @@ pub struct PartitionRecord {
     pub from: i64,
     /// The offset after the last: where the next epoch begins.
     pub to: i64,
-    /// The partition's own watermark.
-    pub watermark_us: Option<i64>,
-    /// The greatest event time seen in it.
-    pub max_event_time_us: Option<i64>,
-    /// Whether it was left out of the minimum, having had nothing new for long enough (F-2).
-    pub idle: bool,
-    /// The clock of the last epoch that saw a record in it, or in which it was not known to be at its end.
-    pub last_seen_us: i64,
+}
+
+/// A declaration of event time after an epoch. All of it is kept, by partition, so that a restart forgets none (unlike W-13).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventTimeRecord {
+    /// The watermark, in milliseconds.
+    pub watermark: Watermark,
+    /// What is known of each partition, by `topic/number`.
+    pub partitions: BTreeMap<String, PartitionClock>,
 }
 
 /// A file that is to be renamed, both names relative to the sink's folder.
@@ -124,9 +130,10 @@ impl EpochRecord {
             attempt: 0,
             base: String::new(),
             clock_us: 0,
-            eviction_watermark_us: None,
-            late_watermark_us: None,
+            eviction_watermark_ms: None,
+            late_watermark_ms: None,
             sources: BTreeMap::new(),
+            event_times: BTreeMap::new(),
             plugins: BTreeMap::new(),
             staged_files: Vec::new(),
             counters: BTreeMap::new(),

@@ -174,10 +174,9 @@ impl Store {
         Ok(Folder { lineage: self.lineage, committed: self.record(COMMITTED)?, prepared, forwarded: self.record(FORWARDED)? })
     }
 
-    /// COMMITTED(0): a life begins. It has nothing to forward.
-    pub fn begin(&self) -> Result<(), StateError> {
-        let lineage = self.lineage.to_string();
-        let committed = Committed { identity: format!("{lineage}/0"), record: EpochRecord::beginning(lineage) };
+    /// COMMITTED(0): a life begins, at the positions of `record`. It has nothing to forward.
+    pub fn begin(&self, record: &EpochRecord) -> Result<(), StateError> {
+        let committed = Committed { identity: format!("{}/0", self.lineage), record: record.clone() };
         self.put("begin a lineage", COMMITTED, &json(&committed)?)
     }
 
