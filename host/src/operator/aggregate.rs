@@ -44,6 +44,8 @@ pub enum OutputMode {
 pub(super) struct Grouping {
     /// The column of event times.
     pub(super) time: usize,
+    /// What is taken off a time before it is placed: the end of a window is no moment of it, so the last microsecond before stands for it (T-3).
+    pub(super) time_shift_us: i64,
     /// The windows.
     pub(super) window: Tumbling,
     /// Makes bytes of the key columns, and columns of bytes.
@@ -78,6 +80,8 @@ pub struct AggregateParts {
     pub key: Vec<usize>,
     /// The column of event times.
     pub time: usize,
+    /// Whether that is the end of an earlier window.
+    pub time_is_window_end: bool,
     /// The windows.
     pub window: Tumbling,
     /// When rows come out.
@@ -107,14 +111,14 @@ impl Aggregate {
     /// # Errors
     /// When a key column has a type that can't be a key, or the state's identity can't be written.
     pub fn new(parts: AggregateParts) -> anyhow::Result<Self> {
-        let AggregateParts { id, function, input, key, time, window, mode, output, max_state_bytes, store } = parts;
+        let AggregateParts { id, function, input, key, time, time_is_window_end, window, mode, output, max_state_bytes, store } = parts;
         let encoder = KeyEncoder::new(&input, &key)?;
         let mut needs = vec![false; input.fields().len()];
         for column in key.iter().chain(function.reads()).chain([&time]) {
             *needs.get_mut(*column).with_context(|| format!("there is no column {column}"))? = true;
         }
         let identity = store.intern(&stored_identity(function.state_identity()))?;
-        let grouping = Grouping { time, window, encoder, needs };
+        let grouping = Grouping { time, time_shift_us: i64::from(time_is_window_end), window, encoder, needs };
         Ok(Self { id, function, grouping, mode, output, max_state_bytes, store, state: None, identity })
     }
 

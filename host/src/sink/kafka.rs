@@ -115,7 +115,7 @@ impl Transaction for KafkaTransaction {
         self.producer()?.flush(timeout)
     }
 
-    fn commit(&mut self, marker: &Marker, positions: &Positions, timeout: Duration) -> Result<(), TransactionError> {
+    fn mark(&mut self, marker: &Marker, positions: &Positions, timeout: Duration) -> Result<(), TransactionError> {
         let deadline = Instant::now() + timeout;
         let positions_group = self.options.with_positions.then(|| positions_group(&self.options.pipeline)).filter(|_| !positions.is_empty());
         let marker_group = marker_group(&self.options.pipeline);
@@ -125,11 +125,10 @@ impl Transaction for KafkaTransaction {
             producer.add_offsets(&Group::new(&group)?, positions, "", deadline)?;
         }
         let epoch = Offset(i64::try_from(marker.epoch).unwrap_or(i64::MAX));
-        producer.add_offsets(&Group::new(&marker_group)?, &BTreeMap::from([(marker_at, epoch)]), &marker.identity, deadline)?;
-        producer.commit(deadline.saturating_duration_since(Instant::now()))
+        producer.add_offsets(&Group::new(&marker_group)?, &BTreeMap::from([(marker_at, epoch)]), &marker.identity, deadline)
     }
 
-    fn commit_again(&mut self, timeout: Duration) -> Result<(), TransactionError> {
+    fn commit(&mut self, timeout: Duration) -> Result<(), TransactionError> {
         self.producer()?.commit(timeout)
     }
 
