@@ -20,7 +20,12 @@ fn no_interleaving_of_kills_lost_answers_and_copies_loses_or_doubles_a_row() {
     for ((name, setup), (report, seconds)) in runs.iter().zip(&reports) {
         table += &format!(
             "{name:34}{:12}{:>8}{:>6}{:>6}{:>10}{:>11}{seconds:>8.1}\n",
-            format!("{:?}", setup.second), setup.epochs, setup.rows, setup.kills, report.states, report.steps,
+            format!("{:?}", setup.second),
+            setup.epochs,
+            setup.rows,
+            setup.kills,
+            report.states,
+            report.steps,
         );
         if let Some((promise, trace)) = verdict(report) {
             broken.push(format!("{name}, {:?}: {promise}\n{trace}", setup.second));

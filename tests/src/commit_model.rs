@@ -26,14 +26,16 @@
 #![allow(clippy::panic, reason = "a protocol that does not take an outcome is what is looked for")]
 
 mod explore;
+mod files;
 mod process;
+mod setup;
 mod surroundings;
 mod world;
 
 use weir::epoch::recovery::CommitPoint;
 
 pub use explore::{Report, Verdict, explore};
-pub use world::{Outbox, Rule, Second, Setup};
+pub use setup::{Outbox, Rule, Second, Setup};
 
 /// One process, one Kafka sink, two epochs of up to one row.
 const KAFKA: Setup = Setup {

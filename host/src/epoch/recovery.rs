@@ -116,9 +116,7 @@ pub fn peek(start: Start, facts: &Facts) -> Result<(), Box<Refusal>> {
     let folder = &facts.folder;
     match facts.marker {
         None => Ok(()),
-        Some(marker) if let Start::Assume(verdict) = start => {
-            Err(Box::new(Refusal::MarkerPresent { marker, assumed: folder.assumed(verdict)? }))
-        }
+        Some(marker) if let Start::Assume(verdict) = start => Err(Box::new(Refusal::MarkerPresent { marker, assumed: folder.assumed(verdict)? })),
         Some(_) if facts.may_begin(start) => Ok(()),
         Some(marker) if marker.lineage() != folder.lineage => Err(folder.foreign(marker)),
         Some(marker) if marker.epoch() > folder.last_epoch() => Err(folder.differs(marker)),
@@ -189,9 +187,7 @@ impl Folder {
     fn forward(&self, identity: Identity, base: Marker) -> Result<Decision, Box<Refusal>> {
         let own = Marker::Epoch(identity);
         match self.committed {
-            Some(committed) if committed == own && self.is_forwarded(own) => {
-                Ok(Decision::Resume { committed, discard: Prepared::Absent })
-            }
+            Some(committed) if committed == own && self.is_forwarded(own) => Ok(Decision::Resume { committed, discard: Prepared::Absent }),
             Some(committed) if committed == own || committed == base => Ok(Decision::Forward(identity)),
             committed => refuse(Refusal::NotOneMoment { identity, base, committed }),
         }
@@ -252,13 +248,9 @@ impl fmt::Display for Prepared {
 fn by_marker(start: Start, facts: &Facts) -> Result<Decision, Box<Refusal>> {
     let folder = &facts.folder;
     match (facts.marker, folder.prepared) {
-        (Some(marker), Prepared::Valid { identity, base }) if marker == Marker::Epoch(identity) => {
-            folder.forward(identity, base)
-        }
+        (Some(marker), Prepared::Valid { identity, base }) if marker == Marker::Epoch(identity) => folder.forward(identity, base),
         (Some(marker), _) if folder.committed == Some(marker) => folder.resume(marker),
-        (Some(marker), _) if folder.committed.is_none() && marker == Marker::Genesis(folder.lineage) => {
-            Ok(Decision::Adopt(folder.lineage))
-        }
+        (Some(marker), _) if folder.committed.is_none() && marker == Marker::Genesis(folder.lineage) => Ok(Decision::Adopt(folder.lineage)),
         _ if facts.may_begin(start) => Ok(Decision::Begin(folder.lineage)),
         (Some(marker), _) => Err(folder.differs(marker)),
         (None, _) if folder.is_new() => refuse(Refusal::SinksTouched { lineage: folder.lineage }),

@@ -4,8 +4,9 @@
 use std::hash::{Hash, Hasher};
 
 use super::process::{self, Step};
+use super::setup::Setup;
 use super::surroundings;
-use super::world::{FIRST_ATTEMPT, Setup, World};
+use super::world::{FIRST_ATTEMPT, World};
 
 /// What came of an exploration.
 pub struct Report {
@@ -96,14 +97,7 @@ struct Search {
 
 impl Search {
     fn new() -> Self {
-        Self {
-            visited: Visited::new(),
-            parents: Vec::new(),
-            edges: Vec::new(),
-            first_edge: Vec::new(),
-            finished: Vec::new(),
-            obliged: Vec::new(),
-        }
+        Self { visited: Visited::new(), parents: Vec::new(), edges: Vec::new(), first_edge: Vec::new(), finished: Vec::new(), obliged: Vec::new() }
     }
 
     fn report(&self, verdict: Verdict, steps: usize) -> Report {

@@ -3,19 +3,19 @@
 
 mod forward;
 mod lies;
+mod start;
 mod transaction;
 
 use std::time::Duration;
 
 use weir::epoch::commit::{Action, Attempt, Checksum, Draft, Failure, Identity, Marker, Outcome, Part, Stop};
-use weir::epoch::recovery::{CommitPoint, Facts, Refusal, Start, Verdict};
+use weir::epoch::recovery::{CommitPoint, Refusal, Start};
 
 use forward::{message, send};
 
-use super::world::{
-    CopyState, Disk, FileName, Message, OFFSETS, Outbox, Process, Record, Rows, Rule, Second, Setup, Transaction, World, lineage,
-    number, small,
-};
+use super::files::FileName;
+use super::setup::{Outbox, Rule, Second, Setup};
+use super::world::{Disk, Message, OFFSETS, Process, Record, Rows, Transaction, World, number, small};
 
 /// One thing that can happen in a world.
 pub(super) struct Step {
@@ -85,47 +85,6 @@ impl Turn<'_> {
         }
     }
 
-    fn start(&mut self) {
-        if self.slot == 1 {
-            match self.setup.second {
-                Second::None | Second::Reset => return,
-                Second::Copy | Second::TornCopy if self.world.copy != CopyState::Done => return,
-                _ => {}
-            }
-        }
-        let disk = &self.world.disks[self.folder];
-        let reset = self.setup.second == Second::Reset && self.world.copy == CopyState::Done;
-        let start = if reset && disk.is_new() { Start::New } else { Start::Ordinary };
-        self.start_as("starts", start);
-
-        // The operator looks into the output when everything is quiet.
-        let broker = &self.world.broker;
-        let quiet = broker.expired && broker.marker.is_none() && broker.transaction == Transaction::None;
-        if quiet && disk.locked_by.is_none() && disk.committed.is_some() && self.world.is_rightful(self.setup, self.folder) {
-            let prepared = disk.prepared.map(|record| Marker::Epoch(record.identity));
-            let verdict = if prepared.is_some() && prepared == self.world.readers.marker { Verdict::Committed } else { Verdict::Aborted };
-            self.start_as("starts `weir recover --assume`", Start::Assume(verdict));
-        }
-    }
-
-    fn start_as(&mut self, what: &'static str, start: Start) {
-        let process = Process::new(self.setup, start);
-        if self.setup.second == Second::SameFolder || self.setup.point != CommitPoint::Transaction {
-            return self.push(what, Good, |world, slot| {
-                world.processes[slot] = Some(process);
-                None
-            });
-        }
-        // Nobody else can want the lock.
-        let (setup, folder) = (self.setup, self.folder);
-        self.push(what, Good, |world, slot| {
-            world.processes[slot] = Some(process);
-            let refused = observe(setup, world, slot, Outcome::Done);
-            world.lock(folder, slot);
-            refused
-        });
-    }
-
     /// SIGKILL, with what a write in progress may leave.
     fn kill(&mut self, action: &Action) {
         // Before the fence a process has left no trace, so a kill is the same as not having been started.
@@ -147,105 +106,6 @@ impl Turn<'_> {
                 None
             });
         }
-    }
-
-    fn lock(&mut self) {
-        let folder = self.folder;
-        if self.world.disks[folder].locked_by.is_some() && !self.leaves_out(Rule::Lock) {
-            return self.tell("is held: exits", Good, Outcome::Held, |_| None);
-        }
-        let slot = self.slot;
-        self.tell("locks it", Good, Outcome::Done, |world| {
-            world.lock(folder, slot);
-            None
-        });
-    }
-
-    fn peek(&mut self, process: &Process) {
-        let mut facts = self.facts();
-        let disk = &self.world.disks[self.folder];
-        let known = disk.prepared.filter(|record| !record.torn).map(|record| record.identity.epoch.0);
-        let last = known.max(disk.committed.map(|marker| marker.epoch().0)).unwrap_or(0);
-        let hopeless = facts.marker.is_some_and(|marker| marker.lineage() != facts.folder.lineage || marker.epoch().0 > last);
-        let begins_anew = process.start == Start::New && disk.is_new();
-        if self.leaves_out(Rule::Peek) {
-            facts.marker = None;
-        }
-        let slot = self.slot;
-        self.tell("looks", Good, Outcome::Facts(Box::new(facts)), move |world| {
-            let goes_on = world.processes[slot].is_some();
-            (goes_on && hopeless && !begins_anew).then_some("a start that had to be refused went on to fence a healthy process")
-        });
-    }
-
-    fn fence(&mut self, process: &Process) {
-        if self.leaves_out(Rule::FenceBeforeAsking) {
-            let slot = self.slot;
-            return self.tell("is put off", Good, Outcome::Done, move |world| {
-                if let Some(process) = &mut world.processes[slot] {
-                    process.owes_fence = true;
-                }
-                None
-            });
-        }
-        if process.repeated && self.leaves_out(Rule::FreshProducerAfterRepeat) {
-            return self.tell("is skipped", Good, Outcome::Done, |_| None);
-        }
-        let slot = self.slot;
-        match self.world.broker.transaction {
-            Transaction::Open => self.end_foreign_transaction(),
-            Transaction::None => self.tell("others are fenced", Good, Outcome::Done, move |world| {
-                take_over(world, slot);
-                None
-            }),
-            Transaction::Committing | Transaction::Aborting => {}
-        }
-    }
-
-    /// Only when a rule is left out: the decision is made, and now comes the fence.
-    fn fence_at_last(&mut self) {
-        match self.world.broker.transaction {
-            Transaction::Open => self.end_foreign_transaction(),
-            Transaction::None => self.push("the fence comes late", Good, |world, slot| {
-                take_over(world, slot);
-                if let Some(process) = &mut world.processes[slot] {
-                    process.owes_fence = false;
-                }
-                None
-            }),
-            Transaction::Committing | Transaction::Aborting => {}
-        }
-    }
-
-    fn end_foreign_transaction(&mut self) {
-        let setup = self.setup;
-        self.push("the open transaction is aborted", Good, |world, _| {
-            world.broker.abort(setup);
-            world.broker.owner = None;
-            world.broker.late = false;
-            None
-        });
-    }
-
-    fn ask(&mut self) {
-        let broker = &self.world.broker;
-        let pending = (broker.transaction == Transaction::Open && broker.carries.is_some()) || broker.unwritten & OFFSETS != 0;
-        if self.setup.point == CommitPoint::Transaction && pending {
-            return;
-        }
-        let facts = self.lie_about(self.facts());
-        let (folder, slot) = (self.folder, self.slot);
-        self.tell("is answered", Good, Outcome::Facts(Box::new(facts)), move |world| {
-            let process = world.processes[slot].as_mut()?;
-            process.taken_for_aborted = false;
-            let disk = &world.disks[folder];
-            match process.protocol.action() {
-                Action::Forward(..) if disk.forwarded && disk.committed == disk.prepared.map(|record| Marker::Epoch(record.identity)) => {
-                    Some("a start delivers a finished epoch again")
-                }
-                _ => None,
-            }
-        });
     }
 
     fn wait(&mut self, committed: Marker) {
@@ -384,13 +244,6 @@ impl Turn<'_> {
         self.out.push(Step { world, who, what: (action, what), fault: luck == Bad, violation });
     }
 
-    fn facts(&self) -> Facts {
-        let broker = &self.world.broker;
-        let disk = &self.world.disks[self.folder];
-        let own = disk.lineage.unwrap_or(lineage(0));
-        disk.facts(broker.marker, !broker.touched, own)
-    }
-
     fn record(&self, draft: &Draft) -> Record {
         let planned = self.world.processes[self.slot].as_ref().map(|process| process.planned);
         let (before, after) = planned.unwrap_or((Rows::NONE, Rows::NONE));
@@ -468,9 +321,7 @@ fn settle(setup: &Setup, world: &mut World, slot: usize, folder: usize) {
             Action::Forward(Part::List, _) => true,
             Action::Forward(Part::Publish, identity) => !setup.files || message(&world.disks[folder], *identity).is_none(),
             Action::Forward(Part::Deliver, identity) => {
-                setup.outbox == Outbox::None
-                    || setup.without == Some(Rule::OutboxAfterCommit)
-                    || message(&world.disks[folder], *identity).is_none()
+                setup.outbox == Outbox::None || setup.without == Some(Rule::OutboxAfterCommit) || message(&world.disks[folder], *identity).is_none()
             }
             _ => false,
         };
@@ -481,12 +332,6 @@ fn settle(setup: &Setup, world: &mut World, slot: usize, folder: usize) {
             unreachable!("{violation}");
         }
     }
-}
-
-fn take_over(world: &mut World, slot: usize) {
-    let broker = &mut world.broker;
-    broker.owner = Some(slot);
-    (broker.last, broker.wire, broker.late) = (None, None, false);
 }
 
 fn gone(world: &mut World, slot: usize) {

@@ -5,9 +5,8 @@ use weir::epoch::commit::Marker;
 use weir::epoch::recovery::CommitPoint;
 
 use super::process::Step;
-use super::world::{
-    CopyState, Disk, End, Message, OFFSETS, Outbox, Rows, Rule, SECOND_SINK, Second, Setup, Transaction, World, number,
-};
+use super::setup::{Outbox, Rule, Second, Setup};
+use super::world::{CopyState, Disk, End, Message, OFFSETS, Rows, SECOND_SINK, Transaction, World, number};
 
 /// All that can happen without a process.
 pub(super) fn steps(setup: &Setup, world: &World, out: &mut Vec<Step>) {

@@ -5,117 +5,8 @@ use weir::epoch::Epoch;
 use weir::epoch::commit::{Action, Attempt, Checksum, Identity, Lineage, Marker, Protocol};
 use weir::epoch::recovery::{CommitPoint, Facts, Folder, Prepared, Start};
 
-/// What is explored: a pipeline, its bad luck, and perhaps a rule that is left out.
-#[derive(Clone, Copy, Debug)]
-pub struct Setup {
-    /// Where epochs become fact.
-    pub point: CommitPoint,
-    /// A second Kafka sink: its control records are written at another time.
-    pub two_sinks: bool,
-    /// A file sink: staged and final files, without their manifest.
-    pub files: bool,
-    /// A sink that is neither in the transaction nor a file.
-    pub outbox: Outbox,
-    /// What else there is.
-    pub second: Second,
-    /// Epochs until the world may end.
-    pub epochs: u64,
-    /// Source rows in all.
-    pub rows: u32,
-    /// Source rows that an epoch may take.
-    pub rows_per_epoch: u32,
-    /// SIGKILLs.
-    pub kills: u8,
-    /// Times that the group's offsets expire.
-    pub expiries: u8,
-    /// Failed writes of PREPARED.
-    pub disk_errors: u8,
-    /// Idle pipelines may renew their marker.
-    pub renewal: bool,
-    /// An EndTxn may arrive in a later transaction of the same producer, as brokers before KIP-890 let it.
-    pub late_commit: bool,
-    /// A rule that the surroundings do not keep.
-    pub without: Option<Rule>,
-}
-
-/// A sink outside of the transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outbox {
-    /// None.
-    None,
-    /// Its receiver knows tokens.
-    Dedup,
-    /// Its receiver takes what comes: at least once.
-    Plain,
-}
-
-/// The second process or the second folder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Second {
-    /// None.
-    None,
-    /// A second process on the same folder.
-    SameFolder,
-    /// A second process on a copy, made at any moment; with the first one dead also an older folder, restored.
-    Copy,
-    /// A copy that takes the store and the PREPARED record at different moments.
-    TornCopy,
-    /// A second process on an empty folder.
-    Empty,
-    /// The operator deletes the folder and begins a new life with `--new`.
-    Reset,
-}
-
-/// Rules to be left out, each at the boundary between protocol and surroundings: the protocol itself is never changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rule {
-    /// A lock is always granted.
-    Lock,
-    /// The look before the fence sees no marker.
-    Peek,
-    /// The fence is answered at once, and happens only after the marker has been read.
-    FenceBeforeAsking,
-    /// The marker is said to be equal to PREPARED, or else to COMMITTED.
-    MarkerEquality,
-    /// Attempts count from 1 in each process.
-    RandomAttempt,
-    /// Attempts count, and the checksum is missing from identities.
-    AttemptAndChecksum,
-    /// After a commit without an answer the marker is said to be COMMITTED's.
-    AskWhenUnknown,
-    /// The outbox is said to be delivered once it is sent.
-    ForwardBeforeNext,
-    /// The marker is written by itself, after the commit.
-    MarkerInTransaction,
-    /// PREPARED is written only after the commit.
-    PrepareBeforeCommit,
-    /// The outbox is sent when the epoch is staged.
-    OutboxAfterCommit,
-    /// A torn PREPARED is said to be whole.
-    RecordChecksum,
-    /// A failed write of PREPARED is said to have worked.
-    Poison,
-    /// The first marker is said to be committed without being written.
-    FirstMarker,
-    /// Sinks are said to be untouched.
-    UntouchedSinks,
-    /// PREPARED's base is said to be COMMITTED.
-    Base,
-    /// COMMITTED without its PREPARED is said to be FORWARDED.
-    ForwardedNeedsRecord,
-    /// FORWARDED is forgotten.
-    ForwardedMark,
-    /// The producer of a repeated commit goes on, though it is said to be a new one.
-    FreshProducerAfterRepeat,
-    /// An abort without an answer is said to be answered.
-    FreshProducerAfterAbort,
-    /// Not the named staged file is deleted, but all of the lineage.
-    DeleteOnlyNamed,
-    /// Tokens carry no lineage.
-    LineageInToken,
-    /// The state delta is added, not set.
-    AbsoluteDelta,
-}
+use super::files::File;
+use super::setup::{Second, Setup};
 
 /// Everything that there is.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -248,19 +139,6 @@ pub(super) struct Message {
     pub(super) after: Rows,
 }
 
-/// A file in the output folder, which all copies share.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct File {
-    name: FileName,
-    rows: Rows,
-    /// Under its final name.
-    published: bool,
-}
-
-/// What is in its temporary and in its final name.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct FileName(Lineage, Epoch, Attempt);
-
 /// How far the operator is with the second folder.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum CopyState {
@@ -342,53 +220,6 @@ impl World {
         Attempt((FIRST_ATTEMPT..).find(|attempt| !used(attempt)).unwrap_or(0))
     }
 
-    pub(super) fn stage_file(&mut self, name: FileName, rows: Rows) {
-        let same = self.files.iter().position(|file| file.is_some_and(|file| file.name == name && !file.published));
-        let place = same.or_else(|| self.files.iter().position(Option::is_none));
-        let place = place.unwrap_or_else(|| panic!("more files than a world has room for"));
-        self.files[place] = Some(File { name, rows, published: false });
-    }
-
-    pub(super) fn delete_staged(&mut self, which: impl Fn(FileName) -> bool) {
-        for file in &mut self.files {
-            *file = file.filter(|file| file.published || !which(file.name));
-        }
-    }
-
-    /// Renames the file, unless the final name is there.
-    pub(super) fn publish(&mut self, name: FileName, rows: Rows) -> Option<&'static str> {
-        let final_name = self.files.iter().flatten().any(|file| file.name == name && file.published);
-        let staged = self.files.iter_mut().flatten().find(|file| file.name == name && !file.published);
-        match staged {
-            _ if final_name => None,
-            None => Some("file: the staged file of a committed epoch is gone"),
-            Some(file) => {
-                file.published = true;
-                (file.rows != rows).then_some("file: the staged file of a committed epoch holds other rows")
-            }
-        }
-    }
-
-    /// Files that nobody will ask for have no influence.
-    fn forget_files(&mut self) {
-        if self.files == [None; 4] {
-            return;
-        }
-        let on_disk = self.disks.iter().filter_map(|disk| disk.prepared.map(|record| FileName::of(&record.identity)));
-        let in_memory = self.processes.iter().flatten().filter_map(|process| match process.protocol.action() {
-            Action::DeleteStaged { discarded, .. } => Some(FileName::of(discarded)),
-            action => match action.marker() {
-                Some(Marker::Epoch(identity)) => Some(FileName::of(&identity)),
-                _ => None,
-            },
-        });
-        let named: Vec<FileName> = on_disk.chain(in_memory).collect();
-        for file in &mut self.files {
-            *file = file.filter(|file| named.contains(&file.name));
-        }
-        self.files.sort_by_key(Option::is_none);
-    }
-
     fn markers(&self) -> impl Iterator<Item = Marker> + '_ {
         let on_disk = self.disks.iter().flat_map(|disk| {
             let record = disk.prepared.map(|record| [Marker::Epoch(record.identity), record.base]);
@@ -464,16 +295,6 @@ impl Disk {
     }
 }
 
-impl FileName {
-    pub(super) const fn of(identity: &Identity) -> Self {
-        Self(identity.lineage, identity.epoch, identity.attempt)
-    }
-
-    pub(super) fn has(self, lineage: Lineage) -> bool {
-        self.0 == lineage
-    }
-}
-
 impl Broker {
     pub(super) fn begin(&mut self, before: Rows, after: Rows, carries: Option<Marker>) {
         (self.transaction, self.before, self.after, self.carries) = (Transaction::Open, before, after, carries);
@@ -519,7 +340,7 @@ impl Rows {
 }
 
 /// The marker that a step is about, wherever it has one.
-trait Names {
+pub(super) trait Names {
     fn marker(&self) -> Option<Marker>;
 }
 

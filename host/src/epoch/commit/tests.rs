@@ -223,9 +223,6 @@ fn an_outcome_out_of_turn_changes_nothing() {
         protocol.observe(outcome).unwrap_err();
     }
     let error = protocol.observe(Outcome::Prepared(Checksum(1))).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "`Prepared(0000000000000001)` is no outcome of the step to commit the transaction: this is a defect of the driver"
-    );
+    assert_eq!(error.to_string(), "`Prepared(0000000000000001)` is no outcome of the step to commit the transaction: this is a defect of the driver");
     assert_eq!(protocol, before);
 }

@@ -51,12 +51,7 @@ fn a_marker_that_is_prepared_rolls_it_forward() {
 
 #[test]
 fn a_committed_epoch_that_is_not_forwarded_is_rolled_forward_again() {
-    let folder = Folder {
-        lineage: OURS,
-        committed: Some(marker(5, 7)),
-        prepared: valid(5, 7, marker(4, 1)),
-        forwarded: Some(identity(4, 1)),
-    };
+    let folder = Folder { lineage: OURS, committed: Some(marker(5, 7)), prepared: valid(5, 7, marker(4, 1)), forwarded: Some(identity(4, 1)) };
     assert_eq!(run(&facts(Some(marker(5, 7)), folder)), Ok(Decision::Forward(identity(5, 7))));
 }
 
@@ -145,12 +140,7 @@ fn without_kafka_a_whole_prepared_has_happened() {
 #[test]
 fn a_manifest_must_end_with_committed_prepared_or_its_base() {
     let decide = |marker, folder| decide(CommitPoint::Manifest, Start::Ordinary, &facts(marker, folder));
-    let applied = Folder {
-        committed: Some(marker(5, 7)),
-        prepared: valid(5, 7, marker(4, 1)),
-        forwarded: Some(identity(4, 1)),
-        ..new_folder()
-    };
+    let applied = Folder { committed: Some(marker(5, 7)), prepared: valid(5, 7, marker(4, 1)), forwarded: Some(identity(4, 1)), ..new_folder() };
     for listed in [marker(4, 1), marker(5, 7)] {
         assert_eq!(decide(Some(listed), applied.clone()), Ok(Decision::Forward(identity(5, 7))));
     }

@@ -5,8 +5,10 @@ use weir::epoch::recovery::CommitPoint;
 
 use super::Luck::{Bad, Good};
 use super::Turn;
+use crate::commit_model::files::FileName;
+use crate::commit_model::setup::{Outbox, Rule, Setup};
 use crate::commit_model::surroundings;
-use crate::commit_model::world::{Disk, FileName, Message, Outbox, Process, Rule, Setup, World, number, small};
+use crate::commit_model::world::{Disk, Message, Process, World, number, small};
 
 impl Turn<'_> {
     pub(super) fn forward(&mut self, process: &Process, part: Part, identity: Identity) {
@@ -107,12 +109,7 @@ fn finish(setup: &Setup, world: &mut World, folder: usize) -> Option<&'static st
 pub(super) fn message(disk: &Disk, identity: Identity) -> Option<Message> {
     let record = disk.prepared?;
     let rows = record.before != record.after;
-    rows.then(|| Message {
-        lineage: number(identity.lineage),
-        epoch: small(identity.epoch),
-        before: record.before,
-        after: record.after,
-    })
+    rows.then(|| Message { lineage: number(identity.lineage), epoch: small(identity.epoch), before: record.before, after: record.after })
 }
 
 pub(super) fn send(world: &mut World, message: Message) {

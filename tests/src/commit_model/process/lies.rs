@@ -4,7 +4,7 @@ use weir::epoch::commit::{Attempt, Checksum, Identity, Marker};
 use weir::epoch::recovery::{Facts, Prepared};
 
 use super::Turn;
-use crate::commit_model::world::Rule;
+use crate::commit_model::setup::Rule;
 
 impl Turn<'_> {
     pub(super) fn lie_about(&self, mut facts: Facts) -> Facts {

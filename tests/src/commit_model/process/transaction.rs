@@ -5,7 +5,9 @@ use weir::epoch::recovery::CommitPoint;
 
 use super::Luck::{self, Bad, Good};
 use super::Turn;
-use crate::commit_model::world::{End, FileName, Process, Rule, Transaction, World};
+use crate::commit_model::files::FileName;
+use crate::commit_model::setup::Rule;
+use crate::commit_model::world::{End, Process, Transaction, World};
 
 impl Turn<'_> {
     pub(super) fn mark(&mut self, purpose: Purpose) {
