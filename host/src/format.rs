@@ -70,16 +70,19 @@ pub struct Encoded {
 
 impl<'a> Values<'a> {
     /// How many records there are.
+    #[must_use]
     pub fn len(&self) -> usize {
         self.offsets.len().saturating_sub(1)
     }
 
     /// True if there is no record.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// The value of a record; `None` if it is null or there is no such record.
+    #[must_use]
     pub fn get(&self, record: usize) -> Option<&'a [u8]> {
         if self.is_null(record) {
             return None;
@@ -108,16 +111,19 @@ impl Default for Encoded {
 
 impl Encoded {
     /// How many rows there are.
+    #[must_use]
     pub fn len(&self) -> usize {
         self.offsets.len().saturating_sub(1)
     }
 
     /// True if there is no row.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// The bytes of a row; `None` if there is no such row.
+    #[must_use]
     pub fn get(&self, row: usize) -> Option<&[u8]> {
         match self.offsets.get(row..)? {
             [from, to, ..] => self.data.get(*from as usize..*to as usize),

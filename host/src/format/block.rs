@@ -13,46 +13,19 @@ pub(super) fn block(text: &[u8], at: usize) -> [u8; BLOCK] {
 }
 
 /// How many bytes come before the first `"`, `\` or control character: [`BLOCK`] if there is none.
-#[cfg(target_arch = "x86_64")]
+///
+/// All sixteen at once, in two ordinary registers: SSE2 is 3 % faster here and needs `unsafe`.
 #[inline]
 pub(super) fn plain_run(block: &[u8; BLOCK]) -> usize {
-    // SAFETY: SSE2 is part of x86-64.
-    unsafe { plain_run_sse2(block) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "sse2")]
-#[inline]
-fn plain_run_sse2(block: &[u8; BLOCK]) -> usize {
-    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8};
-    let bits = u128::from_le_bytes(*block);
-    let bytes = _mm_set_epi64x((bits >> 64) as i64, bits as i64);
-    let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"' as i8));
-    let escape = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\' as i8));
-    let control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
-    let stops = _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, escape), control)) as u32;
-    // The bit past the block stops every run.
-    (stops | 1 << BLOCK).trailing_zeros() as usize
-}
-
-/// How many bytes come before the first `"`, `\` or control character: [`BLOCK`] if there is none.
-#[cfg(not(target_arch = "x86_64"))]
-#[inline]
-pub(super) fn plain_run(block: &[u8; BLOCK]) -> usize {
-    plain_run_portable(block)
-}
-
-/// The same in a register of any machine. A borrow can only mark bytes after a true stop, so the lowest mark is exact.
-#[cfg(any(test, not(target_arch = "x86_64")))]
-#[inline]
-fn plain_run_portable(block: &[u8; BLOCK]) -> usize {
     const ONES: u128 = u128::MAX / 0xff;
+    const HIGH: u128 = ONES * 0x80;
     let bytes = u128::from_le_bytes(*block);
+    // Bit 7 of each byte that is below the limit. A borrow can mark more, but only bytes after a true one, and the first is what counts.
     let below = |bytes: u128, limit: u8| bytes.wrapping_sub(ONES * u128::from(limit)) & !bytes;
     let quote = below(bytes ^ (ONES * u128::from(b'"')), 1);
     let escape = below(bytes ^ (ONES * u128::from(b'\\')), 1);
-    let stops = (quote | escape | below(bytes, 0x20)) & (ONES * 0x80);
-    stops.trailing_zeros() as usize / 8
+    let control = below(bytes, 0x20);
+    ((quote | escape | control) & HIGH).trailing_zeros() as usize / 8
 }
 
 /// Appends `text[from..from + len]`, a block at a time: for short pieces of a longer text.
@@ -92,15 +65,15 @@ mod tests {
                 let stops = byte < 0x20 || byte == b'"' || byte == b'\\';
                 let expected = if stops { place } else { BLOCK };
                 assert_eq!(plain_run(&block), expected, "byte {byte} at {place}");
-                assert_eq!(plain_run_portable(&block), expected, "byte {byte} at {place}, portable");
             }
         }
     }
 
     proptest! {
         #[test]
-        fn both_ways_to_measure_a_run_agree(block: [u8; BLOCK]) {
-            prop_assert_eq!(plain_run(&block), plain_run_portable(&block));
+        fn a_run_is_what_a_look_at_each_byte_says(block in proptest::array::uniform16(prop_oneof![4 => any::<u8>(), 1 => 0x1du8..0x24, 1 => 0x5au8..0x5e])) {
+            let slow = block.iter().position(|byte| *byte < 0x20 || matches!(byte, b'"' | b'\\')).unwrap_or(BLOCK);
+            prop_assert_eq!(plain_run(&block), slow);
         }
 
         #[test]

@@ -3,7 +3,8 @@
 //! Every rule of what fits a column lives in `json/column.rs`, the grammar in `json/cursor.rs`; here are the record and the run. A field that
 //! nobody reads is decoded all the same: whether a record is rejected must not depend on who looks at it.
 //!
-//! Own code and not a library, because this is the hottest loop of the host. `benches/json.rs` says what that is worth.
+//! Own code and not a library, because this is the hottest loop of the host: 130 ns for an ad event of 209 bytes, where sonic-rs through serde into the same
+//! buffers took 330 and serde_json 410 (`benches/json.rs`), and because a megabyte of `[` in a field that nobody declared overflows sonic-rs's stack.
 
 mod column;
 mod cursor;
@@ -94,7 +95,10 @@ enum Refusal {
 }
 
 impl JsonDecoder {
-    /// Refuses column types that JSON can't be read into, and names that stand twice.
+    /// A decoder for rows of `schema`.
+    ///
+    /// # Errors
+    /// For a column type that JSON can't be read into, an unknown unit of timestamps, and a name that stands twice.
     pub fn new(schema: &Schema, on_bad_field: OnBadField) -> anyhow::Result<Self> {
         let mut names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         names.sort_unstable();
@@ -107,11 +111,13 @@ impl JsonDecoder {
     }
 
     /// The schema of the rows.
+    #[must_use]
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
     /// Decodes a run of records, each for itself: a bad one has no effect on the others.
+    #[must_use]
     pub fn decode(&self, values: &Values<'_>) -> Decoded {
         // Nearly every chunk is UTF-8 as a whole, and then so is every string between two quotes of it.
         let is_utf8 = std::str::from_utf8(values.data).is_ok();

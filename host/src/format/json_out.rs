@@ -34,12 +34,16 @@ pub struct Lossy {
 #[derive(Debug)]
 struct Member {
     column: usize,
-    /// `,"name":`. The comma of a row's first member becomes its brace.
+    /// `,"name":`, filled up to whole blocks. The comma of a row's first member becomes its brace.
     prefix: Box<[u8]>,
+    prefix_len: usize,
 }
 
 impl JsonEncoder {
-    /// Of all columns those that are named by number, in that order.
+    /// An encoder for the columns of `schema` that are named by number, in that order.
+    ///
+    /// # Errors
+    /// If there is no such column, or JSON can't say its type.
     pub fn new(schema: &Schema, columns: &[usize]) -> anyhow::Result<Self> {
         let members = columns.iter().map(|column| Member::new(schema, *column)).collect::<anyhow::Result<_>>()?;
         Ok(Self { members })
@@ -47,16 +51,16 @@ impl JsonEncoder {
 
     /// Appends one object a row. The rows have the schema that the encoder was made for.
     pub fn encode(&self, rows: &RecordBatch, out: &mut Encoded) -> Lossy {
-        let views: Vec<(&[u8], View<'_>)> = self.members.iter().map(|member| (&*member.prefix, member.view(rows))).collect();
+        let views: Vec<(&Member, View<'_>)> = self.members.iter().map(|member| (member, member.view(rows))).collect();
         let mut lossy = Lossy::default();
         out.offsets.reserve(rows.num_rows());
         for row in 0..rows.num_rows() {
             let start = out.data.len();
-            for (prefix, view) in &views {
+            for (member, view) in &views {
                 if view.is_null(row) {
                     continue;
                 }
-                append(&mut out.data, prefix, 0, prefix.len());
+                append(&mut out.data, &member.prefix, 0, member.prefix_len);
                 view.write_json(row, &mut out.data, &mut lossy);
             }
             match out.data.get_mut(start) {
@@ -81,7 +85,9 @@ impl Member {
         let mut prefix = vec![b','];
         write_text(field.name().as_bytes(), 0, field.name().len(), &mut prefix);
         prefix.push(b':');
-        Ok(Self { column, prefix: prefix.into() })
+        let prefix_len = prefix.len();
+        prefix.resize(prefix_len.next_multiple_of(BLOCK), 0);
+        Ok(Self { column, prefix: prefix.into(), prefix_len })
     }
 
     fn view<'a>(&self, rows: &'a RecordBatch) -> View<'a> {
@@ -91,6 +97,7 @@ impl Member {
 }
 
 /// One row as an object of all its columns: for dead letters, the console and fixtures. Of a row that is not there, `{}`.
+#[must_use]
 pub fn row_json(rows: &RecordBatch, row: usize) -> String {
     let schema = rows.schema();
     let mut out = Encoded::default();
@@ -108,6 +115,7 @@ pub fn row_json(rows: &RecordBatch, row: usize) -> String {
 
 impl Lossy {
     /// True if the text says all.
+    #[must_use]
     pub fn is_none(&self) -> bool {
         *self == Self::default()
     }

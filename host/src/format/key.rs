@@ -16,7 +16,10 @@ pub struct EncodedKeys {
 }
 
 /// Appends the key of each row. A null in a single column is a null key; among several it is an element. Equal keys have equal bytes, and
-/// different ones different bytes. Fails if there is no such column.
+/// different ones different bytes.
+///
+/// # Errors
+/// If there is no such column, or JSON can't say its type.
 pub fn encode_key(rows: &RecordBatch, columns: &[usize], out: &mut EncodedKeys) -> anyhow::Result<()> {
     let views = columns
         .iter()
@@ -37,6 +40,7 @@ pub fn encode_key(rows: &RecordBatch, columns: &[usize], out: &mut EncodedKeys) 
 
 impl EncodedKeys {
     /// The key of a row; `None` if it has none.
+    #[must_use]
     pub fn get(&self, row: usize) -> Option<&[u8]> {
         if self.nulls.get(row).copied().unwrap_or(true) { None } else { self.keys.get(row) }
     }

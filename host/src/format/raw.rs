@@ -29,6 +29,7 @@ pub struct RawRecords<'a> {
 }
 
 /// The schema of raw rows: `key` binary?, `value` binary?, `topic` utf8, `partition` int64, `offset` int64, `timestamp` timestamp, `headers` json?.
+#[must_use]
 pub fn columns() -> Schema {
     let json = HashMap::from([(TYPE_KEY.to_owned(), "json".to_owned())]);
     Schema::new(vec![
@@ -42,7 +43,10 @@ pub fn columns() -> Schema {
     ])
 }
 
-/// The rows of a run, in the schema of [`columns`]. Fails if the lists of the run differ in length, or hold more than 2 GiB.
+/// The rows of a run, in the schema of [`columns`].
+///
+/// # Errors
+/// If the lists of the run differ in length or hold more than 2 GiB.
 pub fn rows(records: &RawRecords<'_>) -> Result<RecordBatch, ArrowError> {
     let count = records.values.len();
     let arrays: Vec<ArrayRef> = vec![

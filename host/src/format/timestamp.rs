@@ -14,17 +14,20 @@ const MICROS_PER_MINUTE: i64 = 60 * MICROS_PER_SECOND;
 const MICROS_PER_DAY: i64 = 24 * 60 * MICROS_PER_MINUTE;
 
 /// True if the timestamp lies in the years 0001 to 9999.
+#[must_use]
 pub fn in_range(micros: i64) -> bool {
     (MIN_MICROS..=MAX_MICROS).contains(&micros)
 }
 
 /// Reads an ISO-8601 timestamp: a date, or date and time with `T` or a space between them. Without a zone it is UTC, a date alone is its
 /// midnight, digits beyond microseconds (up to nine) are cut off. `None` if it is none or lies outside the years 0001 to 9999.
+#[must_use]
 pub fn parse_iso(text: &[u8]) -> Option<i64> {
     parse_usual(text).or_else(|| parse_unusual(text)).filter(|micros| in_range(*micros))
 }
 
 /// Writes `2025-12-16T02:04:00.000000Z`. False, and nothing written, if it lies outside the years 0001 to 9999.
+#[must_use = "nothing is written when it is false"]
 pub fn write_iso(micros: i64, out: &mut Vec<u8>) -> bool {
     if !in_range(micros) {
         return false;

@@ -103,6 +103,7 @@ fn a_type_takes_what_the_rules_say_and_nothing_else() {
         ("utf8", "\"\u{20ac} \u{1f600}\"", Ok("\"\u{20ac} \u{1f600}\"")),
         ("utf8", r#""\"\\\/\b\f\n\r\t\u0041\u20AC\ud83d\ude00""#, Ok("\"\\\"\\\\/\\b\\f\\n\\r\\tA\u{20ac}\u{1f600}\"")),
         ("utf8", r#""\u0000""#, Ok(r#""\u0000""#)),
+        ("utf8", r#""\ud800\udc00\uDBFF\uDFFF\uffff""#, Ok("\"\u{10000}\u{10ffff}\u{ffff}\"")),
         ("utf8", r#""\ud800""#, Err(NOT_UTF8)),
         ("utf8", r#""\ud800\ud800\udc00""#, Err(NOT_UTF8)),
         ("utf8", r#""\udc00\ud800""#, Err(NOT_UTF8)),
