@@ -1,1 +1,4 @@
-//! Harness.
+//! What the end-to-end tests stand on: a count of its own of what went in and came out, and a hand that kills the host.
+
+pub mod checker;
+pub mod kill;
