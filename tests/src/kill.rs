@@ -64,15 +64,13 @@ impl Host {
     /// # Errors
     /// When the process can't be started.
     pub fn start(&self, death: Option<Death>) -> anyhow::Result<Run> {
-        let log = File::options().create(true).append(true).open(&self.log).with_context(|| format!("open `{}`", self.log.display()))?;
         let mut command = Command::new(&self.binary);
-        command.arg("run").arg(&self.pipeline).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        command.arg("run").arg(&self.pipeline);
         match death {
             Some(Death { point, pass }) => command.env("WEIR_FAILPOINT", format!("{point}:{pass}")),
             None => command.env_remove("WEIR_FAILPOINT"),
         };
-        let child = command.spawn().with_context(|| format!("start `{}`", self.binary.display()))?;
-        Ok(Run { child, log: self.log.clone() })
+        Run::start(command, &self.log)
     }
 
     /// Runs until the failpoint.
@@ -115,6 +113,17 @@ impl Host {
 }
 
 impl Run {
+    /// Starts another command; what it says goes to `log`.
+    ///
+    /// # Errors
+    /// When the process can't be started.
+    pub fn start(mut command: Command, log: &Path) -> anyhow::Result<Self> {
+        let file = File::options().create(true).append(true).open(log).with_context(|| format!("open `{}`", log.display()))?;
+        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+        let child = command.spawn().with_context(|| format!("start `{}`", command.get_program().display()))?;
+        Ok(Self { child, log: log.to_owned() })
+    }
+
     /// Waits for the end.
     ///
     /// # Errors
