@@ -125,15 +125,7 @@ fn shape(args: &AdEventsArgs, now: Timestamp) -> anyhow::Result<Shape> {
         (None, false, None) => bail!("`--rate 0` runs past the present: say where it starts with `--start` or how much there is with `--count`"),
     };
     let micros = |duration: Duration| u64::try_from(duration.as_micros()).context("a duration of more than 500,000 years");
-    Ok(Shape {
-        seed: args.seed,
-        start_us,
-        step_us,
-        jitter_us: micros(args.jitter)?,
-        late: args.late,
-        late_by_us: micros(args.late_by)?,
-        bad: args.bad,
-    })
+    Ok(Shape { seed: args.seed, start_us, step_us, jitter_us: micros(args.jitter)?, late: args.late, late_by_us: micros(args.late_by)?, bad: args.bad })
 }
 
 #[derive(Default)]

@@ -93,10 +93,7 @@ fn a_faithful_run_has_no_faults_and_every_event_is_accounted_for() {
 fn a_lost_row_is_missed() {
     // Fifteen rows were counted; one of them is gone, and lateness explains only the one that is late already.
     let lost = faults(UPDATE, |evidence| evidence.output[1] = row(1, 0, 14, 4.5));
-    assert_eq!(lost, [
-        Fault::Missing { group: first(), input: 16, delivered: 14, may_be_late: 1 },
-        Fault::LateTotal { missing: 2, late: 1, whole: true }
-    ]);
+    assert_eq!(lost, [Fault::Missing { group: first(), input: 16, delivered: 14, may_be_late: 1 }, Fault::LateTotal { missing: 2, late: 1, whole: true }]);
     let lost = faults(UPDATE, |evidence| evidence.output.truncate(2));
     assert!(matches!(lost.as_slice(), [Fault::Missing { delivered: 0, input: 2, .. }, Fault::LateTotal { .. }]), "{lost:?}");
 }
