@@ -119,7 +119,7 @@ impl Cache {
     /// The keys of all entries.
     #[cfg(test)]
     pub(super) fn keys(&self) -> impl Iterator<Item = &[u8]> {
-        self.table.iter().filter_map(|&number| self.slots[number as usize].as_ref()).map(Slot::key)
+        self.table.iter().filter_map(|&number| self.slots.get(number as usize)?.as_ref()).map(Slot::key)
     }
 
     /// Puts another value in the place of the one of `key`, in the same memory if it is as long; whether the key is here.
