@@ -1,5 +1,5 @@
-//! Group keys as bytes whose order is the order of the values. The encoding is ours and never changes (FORMAT.md, "Group key"), because keys outlive the program
-//! that wrote them. This file knows columns and bytes; it knows nothing of windows, shards or the database.
+//! Group keys as bytes whose order is the order of the values. The encoding is ours and never changes (FORMAT.md, "Group key"), because keys outlive the
+//! program that wrote them. This file knows columns and bytes; it knows nothing of windows, shards or the database.
 //!
 //! Columns follow each other, each self-delimiting, so no key is a prefix of another and no separator is needed:
 //!

@@ -284,6 +284,12 @@ enum End {
     KilledBeforePrepare,
 }
 
+/// What a scan of the windows that end at or before `up_to_us` gives, sorted.
+fn groups(model: &BTreeMap<(i64, Vec<u8>), Vec<u8>>, up_to_us: i64) -> Vec<(i64, Vec<u8>, Vec<u8>)> {
+    let groups = model.iter().filter(|((end_us, _), _)| *end_us <= up_to_us);
+    groups.map(|((end_us, key), state)| (*end_us, key.clone(), state.clone())).collect()
+}
+
 /// Few windows and keys, so that changes meet. Ends are numbers of windows from the first that is open.
 fn epoch() -> impl Strategy<Value = (Vec<Act>, Option<i64>, End)> {
     let end = || prop_oneof![4 => 0..3_i64, 1 => Just(NEVER_US)];
@@ -293,7 +299,13 @@ fn epoch() -> impl Strategy<Value = (Vec<Act>, Option<i64>, End)> {
         2 => (end(), 0..8_u8).prop_map(|(end_us, key)| Act::Get { end_us, key }),
         1 => Just(Act::GetAll),
     ];
-    let outcome = prop_oneof![4 => Just(End::Commit), 2 => Just(End::Abort), 1 => Just(End::CommitThenRestart), 1 => Just(End::KilledBeforeApply), 1 => Just(End::KilledBeforePrepare)];
+    let outcome = prop_oneof![
+        4 => Just(End::Commit),
+        2 => Just(End::Abort),
+        1 => Just(End::CommitThenRestart),
+        1 => Just(End::KilledBeforeApply),
+        1 => Just(End::KilledBeforePrepare),
+    ];
     (prop::collection::vec(act, 0..25), prop::option::of(0..3_i64), outcome)
 }
 
@@ -338,17 +350,15 @@ proptest! {
             prop_assert!(world.step().changes().updated >= updated, "at least what differs was updated");
             let closed = close.map(|end_us| first_open + end_us);
             if let Some(closed) = closed {
-                let mut due: Vec<_> = running.iter().filter(|((end_us, _), _)| *end_us <= closed).map(|((end_us, key), state)| (*end_us, key.clone(), state.clone())).collect();
-                let mut scanned = world.scan(i64::MIN..=closed);
+                let mut due = world.scan(i64::MIN..=closed);
                 due.sort();
-                scanned.sort();
-                prop_assert_eq!(scanned, due);
+                prop_assert_eq!(due, groups(&running, closed));
                 world.close(closed);
                 running.retain(|(end_us, _), _| *end_us > closed);
             }
             let mut all = world.scan(i64::MIN..=i64::MAX);
             all.sort();
-            prop_assert_eq!(all, running.iter().map(|((end_us, key), state)| (*end_us, key.clone(), state.clone())).collect::<Vec<_>>());
+            prop_assert_eq!(all, groups(&running, i64::MAX));
             match end {
                 End::Commit => world.commit(),
                 End::Abort => world.step().abort(),
