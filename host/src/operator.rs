@@ -2,6 +2,7 @@
 //! Kafka, and nothing of what they decide is visible before the epoch is committed.
 
 pub mod aggregate;
+pub mod decode;
 pub mod event_time;
 mod group;
 mod merge;

@@ -7,14 +7,14 @@ use arrow_array::cast::AsArray as _;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{Array as _, BooleanArray, RecordBatch, RecordBatchOptions, TimestampMicrosecondArray};
 use hashbrown::HashTable;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::EpochTime;
 use super::aggregate::Grouping;
 use crate::plugin::{self, Blobs};
 use crate::rows::Chunk;
 use crate::source::Bytes;
-use crate::state::keys::KeyBuffer;
+use crate::state::keys::Keys;
 use crate::time::EventTime;
 
 /// Rows of one accumulate call: enough that partial aggregation pays, few enough that the columns it reads stay in the L2 cache.
@@ -78,7 +78,7 @@ pub(super) fn fold(grouping: &Grouping, function: &plugin::Aggregate, time: &Epo
         return Ok(partial);
     }
     let (mut groups, mut numbers) = (Groups::new(), Vec::with_capacity(count));
-    let mut keys = KeyBuffer::default();
+    let mut keys = Keys::new();
     grouping.encoder.encode(&rows, &mut keys)?;
     // Neighbours are mostly in the same window, and a division costs more than two comparisons.
     let mut window = grouping.window.ending_at(EventTime(i64::MIN));
@@ -146,7 +146,7 @@ impl Grouping {
         partial.late_rows = u64::try_from(late.true_count())?;
         if partial.late_rows > 0 {
             let late = arrow_select::filter::filter_record_batch(&rows, &late)?;
-            let (mut keys, mut groups) = (KeyBuffer::default(), Groups::new());
+            let (mut keys, mut groups) = (Keys::new(), Groups::new());
             self.encoder.encode(&late, &mut keys)?;
             for (time, key) in self.times(&late)?.values().iter().zip(keys.iter()) {
                 groups.number(self.window.end_of(EventTime(*time)), key);
@@ -167,31 +167,26 @@ impl Groups {
         self.ends.len()
     }
 
-    /// Window end, key and hash of each group, in the order of their numbers.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (EventTime, &[u8], u64)> {
+    /// Window end and key of each group, in the order of their numbers.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (EventTime, &[u8])> {
         let keys = (0..self.len()).map(|i| self.keys.get(i).unwrap_or_default());
-        self.ends.iter().zip(keys).zip(&self.hashes).map(|((end, key), hash)| (*end, key, *hash))
+        self.ends.iter().copied().zip(keys)
     }
 
     /// The number of the group of a window and a key.
     fn number(&mut self, end: EventTime, key: &[u8]) -> u32 {
-        let hash = xxh3_64(key);
-        let mixed = hash ^ end.0.cast_unsigned().wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let hash = xxh3_64_with_seed(key, end.0.cast_unsigned());
         let (ends, keys, hashes) = (&self.ends, &self.keys, &self.hashes);
         let same = |group: &u32| {
             let group = *group as usize;
             ends.get(group) == Some(&end) && keys.get(group) == Some(key)
         };
-        if let Some(group) = self.table.find(mixed, same) {
+        if let Some(group) = self.table.find(hash, same) {
             return *group;
         }
         let group = u32::try_from(ends.len()).unwrap_or(u32::MAX);
-        let rehash = |group: &u32| {
-            let group = *group as usize;
-            let end = ends.get(group).map_or(0, |end| end.0);
-            hashes.get(group).copied().unwrap_or_default() ^ end.cast_unsigned().wrapping_mul(0x9E37_79B9_7F4A_7C15)
-        };
-        self.table.insert_unique(mixed, group, rehash);
+        let rehash = |group: &u32| hashes.get(*group as usize).copied().unwrap_or_default();
+        self.table.insert_unique(hash, group, rehash);
         self.ends.push(end);
         self.keys.push(Some(key));
         self.hashes.push(hash);
