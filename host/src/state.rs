@@ -1,5 +1,5 @@
-//! All that a pipeline has on disk: the states of its groups, and the records of the commit protocol, in one RocksDB database in one locked folder. This module
-//! alone names rocksdb. It knows nothing of WebAssembly or Kafka: states are bytes, identities are text, a partition is a name.
+//! All that a pipeline has on disk: the states of its groups, and the records of the commit protocol, in one RocksDB database in one locked folder. This
+//! module alone names rocksdb. It knows nothing of WebAssembly or Kafka: states are bytes, identities are text, a partition is a name.
 //!
 //! ```text
 //!  operator ─► StepState ─► ShardState ── get ──► pending (this epoch) ► cache (committed, hot) ► database
@@ -7,7 +7,8 @@
 //!                               └─ delta ─► Prepared ─► Store::prepare ─► (commit point) ─► Store::apply ─► StepState::applied
 //! ```
 //!
-//! What an epoch changes lies in `pending` until it is applied, and nowhere else: to throw an epoch away is to drop that. [FORMAT.md](FORMAT.md) has every byte on disk.
+//! What an epoch changes lies in `pending` until it is applied, and nowhere else: to throw an epoch away is to drop that. [FORMAT.md](FORMAT.md) has every
+//! byte on disk.
 
 use std::path::PathBuf;
 

@@ -1,12 +1,13 @@
-//! Hot groups of one shard in memory, bounded in bytes. It holds committed states only, the same bytes as the database has, so any entry can be dropped at any time.
-//! It knows neither epochs nor the database; whoever owns it keeps it in step with what was committed.
+//! Hot groups of one shard in memory, bounded in bytes. It holds committed states only, the same bytes as the database has, so any entry can be dropped at
+//! any time. It knows neither epochs nor the database; whoever owns it keeps it in step with what was committed.
 //!
-//! Which entry goes is decided by a clock: a hand goes round over the entries, spares those that were read since it last passed, and drops the first that was not.
-//! That is close to least-recently-used and costs one bit a read instead of a list that every read relinks.
+//! Which entry goes is decided by a clock: a hand goes round over the entries, spares those that were read since it last passed, and drops the first that was
+//! not. That is close to least-recently-used and costs one bit a read instead of a list that every read relinks.
 
 use hashbrown::HashTable;
 
-/// What an entry costs beside its key and value: its slot, its place in the hash table (5 bytes, at most 8 of 7 taken after growth) and the allocator's header.
+/// What an entry costs beside its key and value: its slot, its place in the hash table (5 bytes, at most 8 of 7 taken after growth) and the allocator's
+/// header.
 const ENTRY_OVERHEAD_BYTES: usize = size_of::<Option<Slot>>() + 24;
 
 /// Committed states of hot groups.
@@ -119,7 +120,7 @@ impl Cache {
     /// The keys of all entries.
     #[cfg(test)]
     pub(super) fn keys(&self) -> impl Iterator<Item = &[u8]> {
-        self.table.iter().filter_map(|&number| self.slots[number as usize].as_ref()).map(Slot::key)
+        self.table.iter().filter_map(|&number| self.slots.get(number as usize)?.as_ref()).map(Slot::key)
     }
 
     /// Puts another value in the place of the one of `key`, in the same memory if it is as long; whether the key is here.

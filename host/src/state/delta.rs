@@ -1,5 +1,5 @@
-//! What an epoch does to one step's part of the database, as bytes: the same bytes that stand in PREPARED and that are applied. Values are absolute, so applying a
-//! delta twice is applying it once.
+//! What an epoch does to one step's part of the database, as bytes: the same bytes that stand in PREPARED and that are applied. Values are absolute, so
+//! applying a delta twice is applying it once.
 
 use super::varint;
 

@@ -1,6 +1,6 @@
-//! The groups of one step, shard by shard. Shards share nothing, so each can be worked on by another thread; a shard reads through what the epoch has changed, then
-//! through its cache of committed states, then from the database. It writes nothing: an epoch's changes leave as a [`Delta`], and become committed by
-//! [`StepState::applied`] after the database has taken that delta, or vanish by [`StepState::abort`].
+//! The groups of one step, shard by shard. Shards share nothing, so each can be worked on by another thread; a shard reads through what the epoch has
+//! changed, then through its cache of committed states, then from the database. It writes nothing: an epoch's changes leave as a [`Delta`], and become
+//! committed by [`StepState::applied`] after the database has taken that delta, or vanish by [`StepState::abort`].
 
 use std::hash::{BuildHasher, RandomState};
 use std::ops::{Range, RangeInclusive};

@@ -1,4 +1,5 @@
-//! What an epoch has changed of one shard and has not committed: an overlay over the committed states. Throwing the epoch away is clearing this, and nothing else.
+//! What an epoch has changed of one shard and has not committed: an overlay over the committed states. Throwing the epoch away is clearing this, and nothing
+//! else.
 
 use hashbrown::HashTable;
 

@@ -1,5 +1,5 @@
-//! The PREPARED record: all that an epoch has decided, in one run of bytes under one checksum, which is also the last part of the epoch's identity. This file makes
-//! and reads those bytes (FORMAT.md, "PREPARED"); it never touches a disk, and no byte that it reads can make it panic.
+//! The PREPARED record: all that an epoch has decided, in one run of bytes under one checksum, which is also the last part of the epoch's identity. This file
+//! makes and reads those bytes (FORMAT.md, "PREPARED"); it never touches a disk, and no byte that it reads can make it panic.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

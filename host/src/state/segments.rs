@@ -115,7 +115,8 @@ impl SegmentsBuf {
     }
 }
 
-/// What to merge, given the levels of a group's segments, the oldest first; none: no level is full. One merge takes what it would carry over into the next level.
+/// What to merge, given the levels of a group's segments, the oldest first; none: no level is full. One merge takes what it would carry over into the next
+/// level.
 #[must_use]
 pub fn due(levels: &[u8]) -> Option<Merge> {
     let mut level = *levels.last()?;
@@ -153,6 +154,15 @@ mod tests {
         levels.truncate(merge.from);
         levels.push(merge.level);
         merged
+    }
+
+    /// A change here is a change of the format.
+    #[test]
+    fn the_bytes_of_a_state_are_pinned() {
+        let mut state = SegmentsBuf::new(IdentityId(300));
+        state.push(Segment { level: 1, bytes: b"old" });
+        state.push(Segment { level: 0, bytes: b"" });
+        assert_eq!(state.as_bytes(), b"\xac\x02\x01\x03old\x00\x00");
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Where a group lies: which shard it belongs to, and the key of its state. Both are pinned (FORMAT.md): a group that was looked for in another shard, or under
-//! another key, would be a group that starts anew.
+//! Where a group lies: which shard it belongs to, and the key of its state. Both are pinned (FORMAT.md): a group that was looked for in another shard, or
+//! under another key, would be a group that starts anew.
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -77,7 +77,8 @@ impl<'a> StateKey<'a> {
         Some(Self { shard: Shard(u16::from_be_bytes(*shard)), end_us: from_ordered_i64(*end), group_key })
     }
 
-    /// Appends the key's bytes: shard (big-endian), end (big-endian, sign bit flipped), group key. So the groups of a window lie together, and windows by end.
+    /// Appends the key's bytes: shard (big-endian), end (big-endian, sign bit flipped), group key. So the groups of a window lie together, and windows by
+    /// end.
     pub fn write(&self, out: &mut Vec<u8>) {
         write_prefix(self.shard, self.end_us, out);
         out.extend_from_slice(self.group_key);
@@ -144,6 +145,7 @@ mod tests {
             }
         }
         assert!(keys.is_sorted());
+        assert_eq!(keys[4], b"\x00\x07\x80\0\0\0\0\0\0\0a", "shard, end 0, group key");
         assert_eq!(StateKey::parse(&keys[0][..9]), None);
         assert_eq!(upper_bound(Shard(7), NEVER_US), [0, 8]);
     }

@@ -1,8 +1,8 @@
-//! The database of a pipeline and the records of the commit protocol in it. It does what it is told, in one durable write each, and decides nothing: which record
-//! follows which is the protocol's affair.
+//! The database of a pipeline and the records of the commit protocol in it. It does what it is told, in one durable write each, and decides nothing: which
+//! record follows which is the protocol's affair.
 //!
-//! Every write here is synced before it returns. The first that fails poisons the store: what is on disk is not known then, so nothing is read or written any more,
-//! and the next start finds out.
+//! Every write here is synced before it returns. The first that fails poisons the store: what is on disk is not known then, so nothing is read or written any
+//! more, and the next start finds out.
 
 mod database;
 mod folder;

@@ -1,6 +1,6 @@
-//! What one shard holds, by window: how many groups and bytes, committed, and how many of the groups are in the cache. Counted exactly, for three uses: progress says
-//! it, a window without groups is closed without touching the database, and a window whose groups are all in the cache needs no look at the database to know that
-//! a group is new. That last one is what makes the first epochs of a window cheap, when every group is new.
+//! What one shard holds, by window: how many groups and bytes, committed, and how many of the groups are in the cache. Counted exactly, for three uses:
+//! progress says it, a window without groups is closed without touching the database, and a window whose groups are all in the cache needs no look at the
+//! database to know that a group is new. That last one is what makes the first epochs of a window cheap, when every group is new.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -83,8 +83,8 @@ impl Windows {
         self.by_end_us.retain(|_, window| window.groups > 0);
     }
 
-    /// Adds to a delta what closing does: one range of groups, and each window's record. The range goes from the first to the last window that is there, so the ranges
-    /// of one closing after another never overlap.
+    /// Adds to a delta what closing does: one range of groups, and each window's record. The range goes from the first to the last window that is there, so
+    /// the ranges of one closing after another never overlap.
     pub(super) fn close(&self, shard: Shard, up_to_us: i64, delta: &mut Delta) {
         let mut closed = self.by_end_us.range(..=up_to_us).map(|(&end_us, _)| end_us);
         let Some(first) = closed.next() else { return };

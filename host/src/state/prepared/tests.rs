@@ -43,6 +43,26 @@ fn a_record_reads_back_as_it_was_made_with_the_same_identity() {
     assert_eq!(read.identity(), format!("3fd4d6f6-0d2c-4f4e-9a55-0f6a4a2f5d11/7/fffffffffffffffe/{:016x}", made.checksum()));
 }
 
+/// A change here is a change of the format.
+#[test]
+fn the_frame_is_pinned() {
+    let mut delta = Delta::new();
+    delta.push(Op::Put { key: b"k", value: b"v" });
+    delta.push(Op::Delete { key: b"d" });
+    delta.push(Op::DeleteRange { from: b"f", to: b"t" });
+    let record = EpochRecord::beginning("l".into());
+    let made = Prepared::new(record, &BTreeMap::from([("s".to_owned(), delta)]), &[OutboxPart { sink: "o", bytes: b"out" }]).unwrap();
+    let header = concat!(
+        r#"{"lineage":"l","epoch":0,"attempt":"0000000000000000","base":"","clock_us":0,"eviction_watermark_us":null,"late_watermark_us":null,"#,
+        r#""sources":{},"plugins":{},"staged_files":[],"counters":{}}"#
+    );
+    let mut expected = b"weirPREP\xbd\x01".to_vec();
+    expected.extend_from_slice(header.as_bytes());
+    expected.extend_from_slice(b"\x01\x01s\x0d\x01\x01k\x01v\x02\x01d\x03\x01f\x01t\x01\x01o\x03out");
+    expected.extend_from_slice(&xxh3_64(&expected).to_le_bytes());
+    assert_eq!(made.as_bytes(), expected);
+}
+
 #[test]
 fn the_identity_covers_rows_and_states_and_not_only_the_header() {
     let identity = |value: &[u8], outbox: &[u8]| {
@@ -90,7 +110,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn random_bytes_under_a_fitting_checksum_never_panic(tail in prop::collection::vec(prop_oneof![0..4_u8, any::<u8>()], 0..60), magic in any::<bool>(), header in any::<bool>()) {
+    fn random_bytes_under_a_fitting_checksum_never_panic(
+        tail in prop::collection::vec(prop_oneof![0..4_u8, any::<u8>()], 0..60),
+        magic in any::<bool>(),
+        header in any::<bool>(),
+    ) {
         let mut bytes = if magic { MAGIC.to_vec() } else { Vec::new() };
         if header {
             varint::write_bytes(&serde_json::to_vec(&record()).unwrap(), &mut bytes);

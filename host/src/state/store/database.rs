@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::Context;
 use rocksdb::{BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DEFAULT_COLUMN_FAMILY_NAME, LogLevel, Options};
 
-/// One column family's write buffer. Smaller: a group that changes in every epoch is written to files again and again, instead of being overwritten here; larger: the
-/// total below is reached by one step alone.
+/// One column family's write buffer. Smaller: a group that changes in every epoch is written to files again and again, instead of being overwritten here;
+/// larger: the total below is reached by one step alone.
 const WRITE_BUFFER_BYTES: usize = 16 << 20;
 
 /// All write buffers together: two full ones, so that writing goes on while one is flushed.
@@ -25,7 +25,8 @@ const OPEN_FILES: i32 = 512;
 /// Of the bits of a Bloom filter, for each key: 1 % of the lookups of new groups then read a block for nothing.
 const FILTER_BITS: f64 = 10.0;
 
-/// A write buffer with so many closed windows (a range in each shard) is flushed: every lookup goes through its ranges, and sorts them again after each closing.
+/// A write buffer with so many closed windows (a range in each shard) is flushed: every lookup goes through its ranges, and sorts them again after each
+/// closing.
 const RANGES_IN_WRITE_BUFFER: &str = "2000";
 
 /// In front of a step's id in the name of its column family, so that no step can be called `default`.

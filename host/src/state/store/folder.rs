@@ -1,4 +1,5 @@
-//! The folder around the database: who has it, and which format it is in. Both are plain files, so that they can be read before, and whatever, the database is.
+//! The folder around the database: who has it, and which format it is in. Both are plain files, so that they can be read before, and whatever, the database
+//! is.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
