@@ -2,6 +2,7 @@
 //! before anything is touched, so what is refused leaves no trace.
 
 mod assemble;
+mod bench;
 mod opener;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use crate::pipeline::{self, Checked, Document, Plan, Refused};
 use crate::plugin::Engine;
 
 pub use assemble::Ports;
+pub use bench::FixtureBench;
 pub use opener::{OpenedPlugin, PluginOpener};
 
 /// A plan with its plugins opened.
