@@ -124,7 +124,7 @@ fn starting_offsets(offsets: &pipeline::StartingOffsets) -> crate::source::kafka
         pipeline::StartingOffsets::All(From::Earliest | From::At(_)) => All::Earliest,
         pipeline::StartingOffsets::All(From::Latest) => All::Latest,
         pipeline::StartingOffsets::PerPartition(topics) => {
-            let partitions = topics.iter().flat_map(|(topic, partitions)| partitions.iter().map(move |(number, offset)| (topic, *number, *offset)));
+            let partitions = topics.iter().flat_map(|of| of.partitions.iter().map(move |(number, offset)| (&of.topic.value, *number, *offset)));
             let start = |offset: From| match offset {
                 From::Earliest => To::Earliest,
                 From::Latest => To::Latest,
@@ -268,7 +268,7 @@ impl Cluster {
     }
 
     fn transaction(self) -> anyhow::Result<Box<dyn Transaction>> {
-        let transaction = KafkaTransaction::new(self.0)?;
+        let mut transaction = KafkaTransaction::new(self.0)?;
         transaction.ensure_topics(START_TIMEOUT)?;
         Ok(Box::new(transaction))
     }
