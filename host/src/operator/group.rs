@@ -89,9 +89,8 @@ pub(super) fn fold(grouping: &Grouping, function: &plugin::Aggregate, time: &Epo
         }
         numbers.push(groups.number(window.end, key));
     }
-    let read = rows.project(function.reads())?;
     let length = u32::try_from(groups.len())?;
-    partial.states = function.accumulate(&time.context(), &read, &numbers, length)?;
+    partial.states = function.accumulate(&time.context(), &rows, &numbers, length)?;
     partial.groups = groups;
     Ok(partial)
 }
