@@ -310,7 +310,7 @@ fn epoch() -> impl Strategy<Value = (Vec<Act>, Option<i64>, End)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn any_epochs_with_any_ends_are_what_a_map_would_be(
