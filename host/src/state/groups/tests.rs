@@ -206,6 +206,20 @@ fn closing_windows_without_groups_writes_nothing() {
 }
 
 #[test]
+fn a_window_that_loses_its_last_group_alone_is_forgotten_across_a_restart() {
+    let mut world = World::new(1, 1 << 20);
+    world.put(60, b"a", b"1");
+    world.commit();
+    world.delete(60, b"a");
+    world.commit();
+    assert_eq!(world.step().totals().groups, 0);
+    world.reopen();
+    assert_eq!(world.step().totals().groups, 0);
+    world.close(60);
+    assert!(world.step().delta().is_empty());
+}
+
+#[test]
 fn the_ranges_of_one_closing_after_another_do_not_overlap() {
     let mut world = World::new(1, 1 << 20);
     let mut end_of_last: Option<Vec<u8>> = None;
