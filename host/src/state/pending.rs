@@ -3,6 +3,10 @@
 
 use hashbrown::HashTable;
 
+/// So many bytes, and as many for so many changes, are kept for the next epoch. With more, one large epoch would hold its memory for ever, in every shard of every
+/// step; with less, each epoch would ask for it anew.
+const KEPT_BYTES: usize = 128 << 10;
+
 /// The changes of an epoch, the last one of each key.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
@@ -98,11 +102,14 @@ impl Pending {
         sorted
     }
 
-    /// Forgets all changes, keeps the memory.
+    /// Forgets all changes, and keeps memory for as many as an epoch usually has.
     pub(super) fn clear(&mut self) {
         self.table.clear();
         self.changes.clear();
         self.bytes.clear();
+        self.table.shrink_to(KEPT_BYTES / size_of::<Change>(), |_| 0);
+        self.changes.shrink_to(KEPT_BYTES / size_of::<Change>());
+        self.bytes.shrink_to(KEPT_BYTES);
     }
 
     /// How many bytes the changes hold.
@@ -139,4 +146,38 @@ impl Pending {
 
 fn slice(bytes: &[u8], span: Span) -> &[u8] {
     bytes.get(span.from..span.from + span.len).unwrap_or_default()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_change_of_a_key_counts_and_what_was_committed_before_the_first_is_kept() {
+        let mut pending = Pending::default();
+        assert!(!pending.change_again(1, b"key", Some(b"x")), "not yet changed");
+        pending.change(1, b"key", Some(b"long enough"), Some(4));
+        // Shorter, in the same place; longer, in a new one; deleted; there again.
+        for value in [Some(b"short".as_slice()), Some(b"longer than all before"), None, Some(b"back")] {
+            assert!(pending.change_again(1, b"key", value));
+            assert_eq!(pending.get(1, b"key"), Some(value));
+        }
+        assert_eq!(pending.get(1, b"other"), None, "the same hash is not the same key");
+        let only = Changed { hash: 1, key: b"key", value: Some(b"back"), committed_len: Some(4) };
+        assert_eq!(pending.iter().collect::<Vec<_>>(), [only]);
+    }
+
+    #[test]
+    fn a_large_epoch_gives_its_memory_back() {
+        let mut pending = Pending::default();
+        for i in 0..50_000_u64 {
+            pending.change(i, &i.to_be_bytes(), Some(&[0; 100]), None);
+        }
+        assert!(pending.bytes() > 5 << 20);
+        pending.clear();
+        let kept = pending.bytes.capacity() + pending.changes.capacity() * size_of::<Change>() + pending.table.allocation_size();
+        assert!(kept <= 3 * KEPT_BYTES, "{kept}");
+        assert!(pending.get(7, &7_u64.to_be_bytes()).is_none());
+    }
 }

@@ -1,5 +1,6 @@
 //! A shard's groups in order: what is stored, with what the epoch has changed laid over it.
 
+use std::cmp::Ordering;
 use std::ops::RangeInclusive;
 
 use anyhow::Context;
@@ -69,15 +70,16 @@ impl<'a> Scan<'a> {
                 stored.next();
             }
             let stored = self.stored.as_ref().and_then(DBRawIterator::key);
-            self.past_stored = match (stored, self.changed.peek()) {
+            let order = match (stored, self.changed.peek()) {
                 (None, None) => return Next::End,
-                (Some(stored), Some(changed)) if stored >= changed.key => stored == changed.key,
-                (None, Some(_)) => false,
-                (Some(_), _) => {
-                    self.past_stored = true;
-                    return Next::Stored;
-                }
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(stored), Some(changed)) => stored.cmp(changed.key),
             };
+            self.past_stored = order.is_le();
+            if order.is_lt() {
+                return Next::Stored;
+            }
             if let Some(Changed { key, value: Some(value), .. }) = self.changed.next() {
                 return Next::Changed { key, value };
             }
