@@ -41,7 +41,8 @@ impl<P: Plugin> transform::Guest for P {
 
     fn run(context: wire::Context, input: wire::Rows) -> Result<transform::Transformed, wire::RunError> {
         let transformed = with_open(&TRANSFORM, |open| open.run(&context.into(), &input))?;
-        let rejected = transformed.rejected.into_iter().map(|rejection| transform::Rejection { row: rejection.row, code: rejection.code, reason: rejection.reason });
+        let rejected =
+            transformed.rejected.into_iter().map(|rejection| transform::Rejection { row: rejection.row, code: rejection.code, reason: rejection.reason });
         Ok(transform::Transformed { computed: transformed.computed, origin: transformed.origin, rejected: rejected.collect() })
     }
 }
@@ -84,6 +85,9 @@ impl<P: Plugin> aggregate::Guest for P {
     }
 }
 
-fn with_open<F, R>(function: &'static std::thread::LocalKey<RefCell<Option<F>>>, call: impl FnOnce(&F) -> Result<R, wire::RunError>) -> Result<R, wire::RunError> {
+fn with_open<F, R>(
+    function: &'static std::thread::LocalKey<RefCell<Option<F>>>,
+    call: impl FnOnce(&F) -> Result<R, wire::RunError>,
+) -> Result<R, wire::RunError> {
     function.with_borrow(|open| call(open.as_ref().ok_or("the host called a function before it opened one")?))
 }
