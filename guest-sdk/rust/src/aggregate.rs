@@ -30,7 +30,7 @@ use crate::wire::{self, Field, OpenError, RunError};
 ///     type State = i64;
 ///
 ///     fn open(_: NoConfig, plan: &mut AggregatePlan) -> Result<Self, OpenError> {
-///         Ok(Self { text: plan.read("text")?, longest: plan.compute_required("longest")? })
+///         Ok(Self { text: plan.input.read("text")?, longest: plan.compute_required("longest")? })
 ///     }
 ///     fn zero(&self) -> i64 {
 ///         0
@@ -329,7 +329,7 @@ impl OpenAggregate {
 fn open<A: ColumnarAggregate>(config: &str, input: &[Field]) -> Result<OpenAggregate, OpenError> {
     let mut plan = AggregatePlan::new(input);
     let aggregate = Box::new(A::open(config::parse(config)?, &mut plan)?);
-    Ok(OpenAggregate { reads: plan.reads.clone(), types: plan.types.clone(), fields: plan.output, state: plan.state, order: plan.order, aggregate })
+    Ok(OpenAggregate { reads: plan.input.reads, types: plan.input.types, fields: plan.output, state: plan.state, order: plan.order, aggregate })
 }
 
 fn misfit(stored: &StateIdentity) -> RunError {
@@ -359,7 +359,7 @@ mod tests {
         fn open(_: NoConfig, plan: &mut AggregatePlan<'_>) -> Result<Self, OpenError> {
             plan.merge_in_order_of_arrival();
             plan.state(2, "words");
-            Ok(Self { word: plan.read("word")?, words: plan.compute("words")? })
+            Ok(Self { word: plan.input.read("word")?, words: plan.compute("words")? })
         }
 
         fn zero(&self) -> Vec<String> {

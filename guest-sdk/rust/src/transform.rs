@@ -29,7 +29,7 @@ use crate::wire::{self, Field, OpenError, RunError};
 ///
 ///     fn open(_: NoConfig, plan: &mut TransformPlan) -> Result<Self, OpenError> {
 ///         plan.pass_all();
-///         Ok(Self { revenue: plan.read("revenue")? })
+///         Ok(Self { revenue: plan.input.read("revenue")? })
 ///     }
 ///
 ///     fn run(&self, _: &Context, rows: &Rows, out: &mut Output) -> Result<(), RunError> {
@@ -153,8 +153,8 @@ fn open<T: Transform>(config: &str, input: &[Field]) -> Result<OpenTransform, Op
     let mut fields = computed;
     fields.sort_by_key(|(handle, _)| *handle);
     Ok(OpenTransform {
-        reads: plan.reads.clone(),
-        types: plan.types.clone(),
+        reads: plan.input.reads,
+        types: plan.input.types,
         output: plan.output,
         fields: fields.into_iter().map(|(_, field)| field).collect(),
         order,
@@ -189,7 +189,7 @@ mod tests {
             let length = plan.compute_required("length")?;
             let half = plan.compute("number")?;
             plan.pass_as("number", "whole")?;
-            Ok(Self { text: plan.read("text")?, number: plan.read("number")?, length, half })
+            Ok(Self { text: plan.input.read("text")?, number: plan.input.read("number")?, length, half })
         }
 
         fn run(&self, _: &Context, rows: &Rows<'_>, out: &mut Output) -> Result<(), RunError> {
@@ -236,7 +236,7 @@ mod tests {
             type Config = NoConfig;
             fn open(_: NoConfig, plan: &mut TransformPlan<'_>) -> Result<Self, OpenError> {
                 plan.pass_all();
-                plan.read_nulls("a").map(|_| Self)
+                plan.input.read_nulls("a").map(|_| Self)
             }
             fn run(&self, _: &Context, _: &Rows<'_>, out: &mut Output) -> Result<(), RunError> {
                 out.keep_all();

@@ -44,11 +44,11 @@ impl Transform for Round {
             return Err(OpenError::config("/digits", format!("{} decimals are more than a double holds: at most {MAX_DIGITS}", config.digits)));
         }
         plan.pass_all();
-        let doubles = plan.fields().iter().filter(|field| field.data_type == Type::Float64.name());
+        let doubles = plan.input.fields().iter().filter(|field| field.data_type == Type::Float64.name());
         let names = config.columns.unwrap_or_else(|| doubles.map(|field| field.name.clone()).collect());
         let columns = names.iter().map(|name| {
-            let computed = if plan.field(name)?.nullable { plan.compute(name)? } else { plan.compute_required(name)? };
-            Ok((plan.read(name)?, computed))
+            let computed = if plan.input.field(name)?.nullable { plan.compute(name)? } else { plan.compute_required(name)? };
+            Ok((plan.input.read(name)?, computed))
         });
         Ok(Self { digits: config.digits, columns: columns.collect::<Result<_, OpenError>>()? })
     }
