@@ -36,7 +36,7 @@ impl Transform for Clean {
             return Err(OpenError::config("/drop_prefix", "an empty prefix would drop every row"));
         }
         plan.pass_all();
-        Ok(Self { drop_prefix: config.drop_prefix, user_id: plan.read("user_id")?, revenue: plan.read("revenue")? })
+        Ok(Self { drop_prefix: config.drop_prefix, user_id: plan.input.read("user_id")?, revenue: plan.input.read("revenue")? })
     }
 
     fn run(&self, _: &Context, rows: &Rows<'_>, out: &mut Output) -> Result<(), RunError> {

@@ -44,22 +44,23 @@ impl Transform for Round {
             return Err(OpenError::config("/digits", format!("{} decimals are more than a double holds: at most {MAX_DIGITS}", config.digits)));
         }
         plan.pass_all();
-        let doubles = plan.fields().iter().filter(|field| field.data_type == Type::Float64.name());
+        let doubles = plan.input.fields().iter().filter(|field| field.data_type == Type::Float64.name());
         let names = config.columns.unwrap_or_else(|| doubles.map(|field| field.name.clone()).collect());
         let columns = names.iter().map(|name| {
-            let computed = if plan.field(name)?.nullable { plan.compute(name)? } else { plan.compute_required(name)? };
-            Ok((plan.read(name)?, computed))
+            let computed = if plan.input.field(name)?.nullable { plan.compute(name)? } else { plan.compute_required(name)? };
+            Ok((plan.input.read(name)?, computed))
         });
         Ok(Self { digits: config.digits, columns: columns.collect::<Result<_, OpenError>>()? })
     }
 
     fn run(&self, _: &Context, rows: &Rows<'_>, out: &mut Output) -> Result<(), RunError> {
+        let power = power(self.digits);
         for (column, rounded) in &self.columns {
             let values = rows.column(*column);
             if values.has_nulls() {
-                out.columns().extend(*rounded, values.iter().map(|value| value.map(|value| round(value, self.digits))));
+                out.columns().extend(*rounded, values.iter().map(|value| value.map(|value| round(value, self.digits, power))));
             } else {
-                out.columns().extend_numbers(*rounded, values.numbers().map(|value| round(value, self.digits)));
+                out.columns().extend_numbers(*rounded, values.numbers().map(|value| round(value, self.digits, power)));
             }
         }
         out.keep_all();
@@ -67,9 +68,14 @@ impl Transform for Round {
     }
 }
 
+/// How many units of the last decimal are one.
+fn power(digits: u8) -> f64 {
+    10_f64.powi(digits.into())
+}
+
 /// Rounds a number. NaN and the infinities stay what they are; a zero loses its sign, as decimal numbers have none.
-fn round(value: f64, digits: u8) -> f64 {
-    let power = 10_f64.powi(digits.into());
+#[inline]
+fn round(value: f64, digits: u8, power: f64) -> f64 {
     let scaled = value.abs() * power;
     let (whole, rest) = (scaled.trunc(), scaled.fract());
     // The product is off by less than this, and so is the number from what it looks like; only near a half that matters.
@@ -83,6 +89,7 @@ fn round(value: f64, digits: u8) -> f64 {
 }
 
 /// Rounds a number by its digits.
+#[cold]
 fn round_text(value: f64, digits: u8) -> f64 {
     let text = value.abs().to_string();
     let Some((whole, decimals)) = text.split_once('.') else { return value };
@@ -101,6 +108,10 @@ mod tests {
     use weir_guest::testing;
 
     use super::*;
+
+    fn rounded(value: f64, digits: u8) -> f64 {
+        round(value, digits, power(digits))
+    }
 
     #[test]
     fn halves_go_away_from_zero_by_what_the_number_looks_like() {
@@ -123,12 +134,12 @@ mod tests {
             (4_503_599_627_370_497.5, 0, 4_503_599_627_370_498.0),
             (5e-324, 15, 0.0),
         ];
-        for (value, digits, rounded) in cases {
-            assert_eq!(round(value, digits), rounded, "{value} to {digits} decimals");
+        for (value, digits, expected) in cases {
+            assert_eq!(rounded(value, digits), expected, "{value} to {digits} decimals");
         }
-        assert!(round(f64::NAN, 2).is_nan());
-        assert_eq!(round(f64::NEG_INFINITY, 2), f64::NEG_INFINITY);
-        assert!(round(-0.001, 2).is_sign_positive());
+        assert!(rounded(f64::NAN, 2).is_nan());
+        assert_eq!(rounded(f64::NEG_INFINITY, 2), f64::NEG_INFINITY);
+        assert!(rounded(-0.001, 2).is_sign_positive());
     }
 
     #[test]
@@ -142,7 +153,10 @@ mod tests {
         assert!(made.all_kept);
 
         let one = testing::transform::<Round>(&schema, json!({ "digits": 1, "columns": ["b"] })).unwrap();
-        assert_eq!(one.run(&rows).unwrap().rows, vec![json!({ "a": null, "name": "x", "b": 1.3, "count": 3 }), json!({ "a": 0.05, "name": "y", "b": -1.3, "count": 4 })]);
+        assert_eq!(
+            one.run(&rows).unwrap().rows,
+            vec![json!({ "a": null, "name": "x", "b": 1.3, "count": 3 }), json!({ "a": 0.05, "name": "y", "b": -1.3, "count": 4 })]
+        );
     }
 
     #[test]
@@ -158,12 +172,12 @@ mod tests {
         fn the_fast_way_and_the_way_by_digits_agree(whole in -1_000_000_000_i64..1_000_000_000, places in 0_u8..12, digits in 0_u8..8) {
             // Decimal numbers with few digits, so that halves are common.
             let value: f64 = format!("{whole}e-{places}").parse().unwrap();
-            prop_assert_eq!(round(value, digits), round_text(value, digits));
+            prop_assert_eq!(rounded(value, digits), round_text(value, digits));
         }
 
         #[test]
         fn the_same_holds_for_any_double(value in any::<f64>(), digits in 0_u8..=15) {
-            prop_assert_eq!(round(value, digits), round_text(value, digits));
+            prop_assert_eq!(rounded(value, digits), round_text(value, digits));
         }
     }
 }

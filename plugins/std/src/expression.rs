@@ -82,7 +82,11 @@ impl Expression {
         let (function, column) = parts.ok_or_else(|| format!("`{text}` is not an expression such as `sum(revenue)` or `count(*)`"))?;
         let (function, column) = (Function::named(function.trim())?, column.trim());
         match (function, column) {
-            (_, "") => Err(format!("`{text}` names no column: write `{0}(a column)`{1}", function.name(), if function == Function::Count { " or `count(*)`" } else { "" })),
+            (_, "") => Err(format!(
+                "`{text}` names no column: write `{0}(a column)`{1}",
+                function.name(),
+                if function == Function::Count { " or `count(*)`" } else { "" }
+            )),
             (Function::Count, "*") => Ok(Self { function, column: None }),
             (_, "*") => Err(format!("`{text}`: only `count` takes `*`, `{}` needs a column", function.name())),
             _ => Ok(Self { function, column: Some(column.to_owned()) }),

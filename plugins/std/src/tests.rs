@@ -8,8 +8,7 @@ use weir_guest::testing::{self, AggregateTest};
 
 use crate::Std;
 
-const SCHEMA: &[(&str, &str)] =
-    &[("n", "int64?"), ("x", "float64?"), ("t", "timestamp?"), ("s", "utf8?"), ("b", "boolean?"), ("j", "json?"), ("id", "utf8")];
+const SCHEMA: &[(&str, &str)] = &[("n", "int64?"), ("x", "float64?"), ("t", "timestamp?"), ("s", "utf8?"), ("b", "boolean?"), ("j", "json?"), ("id", "utf8")];
 
 /// Config as text, because the order of a JSON value's keys is not that of the text.
 const EVERYTHING: &str = r#"{ "rows": "count(*)", "ns": "count(n)", "sum_n": "sum(n)", "avg_n": "avg(n)", "min_n": "min(n)", "max_n": "max(n)",
@@ -26,7 +25,15 @@ fn refused(config: &str) -> String {
 
 /// Rows with an `id`, which the schema wants.
 fn rows(rows: Value) -> Value {
-    rows.as_array().unwrap().iter().map(|row| { let mut row = row.clone(); row["id"] = json!("i"); row }).collect()
+    rows.as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            let mut row = row.clone();
+            row["id"] = json!("i");
+            row
+        })
+        .collect()
 }
 
 fn of(config: &str, input: Value) -> Value {
@@ -35,9 +42,7 @@ fn of(config: &str, input: Value) -> Value {
 
 #[test]
 fn columns_come_out_in_the_order_of_the_config_with_their_types() {
-    let expected = [
-        ("z", "int64"), ("a", "float64?"), ("m", "int64?"), ("f", "float64?"), ("t", "timestamp?"), ("s", "utf8?"), ("b", "boolean?"),
-    ];
+    let expected = [("z", "int64"), ("a", "float64?"), ("m", "int64?"), ("f", "float64?"), ("t", "timestamp?"), ("s", "utf8?"), ("b", "boolean?")];
     let output = open(r#"{ "z": "count(n)", "a": "avg(n)", "m": "sum(n)", "f": "sum(x)", "t": "max(t)", "s": "min(s)", "b": "max(b)" }"#).output();
     assert_eq!(output, expected.map(|(name, ty)| (name.to_owned(), ty.to_owned())));
 }
@@ -52,12 +57,19 @@ fn each_column_is_read_once_and_counting_rows_reads_none() {
 fn nulls_are_skipped_and_without_values_only_counts_are_not_null() {
     let none = of(EVERYTHING, json!([{}, {}]));
     for (name, value) in none.as_object().unwrap() {
-        let expected = match name.as_str() { "rows" => json!(2), "ns" => json!(0), _ => Value::Null };
+        let expected = match name.as_str() {
+            "rows" => json!(2),
+            "ns" => json!(0),
+            _ => Value::Null,
+        };
         assert_eq!(*value, expected, "{name}");
     }
     let some = of(EVERYTHING, json!([{ "n": 4, "x": 1.0 }, {}, { "n": -1, "s": "b" }, { "s": "ab", "b": true, "t": 5 }]));
     assert_eq!((&some["rows"], &some["ns"], &some["sum_n"], &some["avg_n"]), (&json!(4), &json!(2), &json!(3), &json!(1.5)));
-    assert_eq!((&some["min_n"], &some["max_n"], &some["avg_x"], &some["min_s"], &some["max_s"]), (&json!(-1), &json!(4), &json!(1.0), &json!("ab"), &json!("b")));
+    assert_eq!(
+        (&some["min_n"], &some["max_n"], &some["avg_x"], &some["min_s"], &some["max_s"]),
+        (&json!(-1), &json!(4), &json!(1.0), &json!("ab"), &json!("b"))
+    );
     assert_eq!((&some["min_b"], &some["min_t"]), (&json!(true), &json!("1970-01-01T00:00:00.000005Z")));
 }
 

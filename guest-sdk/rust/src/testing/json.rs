@@ -96,7 +96,8 @@ fn column(rows: &[Value], field: &Field) -> Column {
         if value.is_none() && !field.nullable {
             panic!("row {number}: column `{}` is null, but its type `{}` has no `?`", field.name, field.data_type);
         }
-        push(&mut columns, ty, value).unwrap_or_else(|| panic!("row {number}: column `{}` is `{}`, not {}", field.name, field.data_type, row.get(&field.name).unwrap_or(&Value::Null)));
+        push(&mut columns, ty, value)
+            .unwrap_or_else(|| panic!("row {number}: column `{}` is `{}`, not {}", field.name, field.data_type, row.get(&field.name).unwrap_or(&Value::Null)));
     }
     let mut made = columns.finish(rows.len()).unwrap_or_else(|error| panic!("{error}"));
     made.pop().unwrap_or_default()

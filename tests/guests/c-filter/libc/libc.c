@@ -6,6 +6,8 @@
 #include "stdlib.h"
 #include "string.h"
 
+#undef memcpy
+
 #define PAGE 65536
 #define ALIGNED 16
 
