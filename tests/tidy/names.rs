@@ -3,16 +3,32 @@
 use crate::tree::{File, Finding, Tree};
 
 /// A foreign crate lives in few modules: those that exist to hide it.
-const CRATES: [(&[&str], &str, fn(&str) -> bool); 7] = [
-    (&["wasmtime", "wasmtime_environ", "wit_component", "wit_parser"], "only `plugin` knows Wasm", |module| starts(module, "plugin")),
-    (&["rocksdb"], "only `state` knows RocksDB", |module| starts(module, "state")),
-    (&["rdkafka", "rdkafka_sys"], "only modules called `kafka` know Kafka's client", |module| module.split('/').any(|part| part == "kafka")),
-    (&["sonic_rs"], "only `format` knows the JSON reader", |module| starts(module, "format")),
-    (&["toml"], "only `pipeline` reads TOML", |module| starts(module, "pipeline")),
-    (&["clap"], "only the command line parses arguments", |module| starts(module, "cli") || module == "main"),
-    (&["tokio", "axum", "hyper", "reqwest"], "the hot path is synchronous: only the control plane and sinks over HTTP are not", |module| {
-        ["control", "sink/clickhouse", "sink/webhook"].iter().any(|may| starts(module, may))
-    }),
+struct Hidden {
+    crates: &'static [&'static str],
+    may: fn(&str) -> bool,
+    why: &'static str,
+}
+
+const CRATES: [Hidden; 7] = [
+    Hidden {
+        crates: &["wasmtime", "wasmtime_environ", "wit_component", "wit_parser"],
+        may: |module| starts(module, "plugin"),
+        why: "only `plugin` knows Wasm",
+    },
+    Hidden { crates: &["rocksdb"], may: |module| starts(module, "state"), why: "only `state` knows RocksDB" },
+    Hidden {
+        crates: &["rdkafka", "rdkafka_sys"],
+        may: |module| module.split('/').any(|part| part == "kafka"),
+        why: "only modules called `kafka` know Kafka's client",
+    },
+    Hidden { crates: &["sonic_rs"], may: |module| starts(module, "format"), why: "only `format` knows the JSON reader" },
+    Hidden { crates: &["toml"], may: |module| starts(module, "pipeline"), why: "only `pipeline` reads TOML" },
+    Hidden { crates: &["clap"], may: |module| starts(module, "cli") || module == "main", why: "only the command line parses arguments" },
+    Hidden {
+        crates: &["tokio", "axum", "hyper", "reqwest"],
+        may: |module| ["control", "sink/clickhouse", "sink/webhook"].iter().any(|may| starts(module, may)),
+        why: "the hot path is synchronous: only the control plane and sinks over HTTP are not",
+    },
 ];
 
 /// A module that must not know another.
@@ -33,7 +49,7 @@ const ACTS: [&str; 11] =
 pub(crate) fn foreign_crates(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (file, module) in host(tree) {
-        for (crates, why, may) in CRATES {
+        for Hidden { crates, may, why } in CRATES {
             if may(&module) {
                 continue;
             }

@@ -152,6 +152,8 @@ fn rows_that_were_counted_twice_are_found() {
 fn in_append_mode_a_group_comes_once() {
     let again = faults(APPEND, |evidence| evidence.output.push(row(1, 0, 15, 5.0)));
     assert_eq!(again, [Fault::Doubled { group: first(), partition: 0, offset: 1 }]);
+    let in_pieces = faults(APPEND, |evidence| evidence.output = vec![row(0, 0, 9, 3.5), row(1, 0, 15, 5.0)]);
+    assert_eq!(in_pieces, [Fault::Doubled { group: first(), partition: 0, offset: 1 }]);
 }
 
 #[test]
