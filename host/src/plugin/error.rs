@@ -155,7 +155,7 @@ pub enum OpenError {
         available: String,
     },
     /// The config is wrong.
-    #[error("{message}, at `{pointer}` of the config")]
+    #[error("{message}, at {} of the config", config_place(pointer))]
     Config {
         /// Where: a JSON pointer (RFC 6901).
         pointer: String,
@@ -179,6 +179,10 @@ pub enum OpenError {
     /// The guest failed, or its answer breaks the contract.
     #[error(transparent)]
     Failed(#[from] PluginError),
+}
+
+fn config_place(pointer: &str) -> String {
+    if pointer.is_empty() { "the root".to_owned() } else { format!("`{pointer}`") }
 }
 
 /// Why a file can't be loaded as a plugin.
@@ -251,7 +255,7 @@ pub enum LoadError {
         allowed: String,
     },
     /// An interface with the right name and other functions.
-    #[error("`{file}` exports `{interface}` with other types than the contract has: {reason}")]
+    #[error("`{file}` has another `{interface}` than the contract: {reason}")]
     Signature {
         /// The file.
         file: String,

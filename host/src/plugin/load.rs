@@ -163,8 +163,7 @@ pub(super) fn load(engine: &Shared, file: &str, bytes: &[u8]) -> Result<Plugin, 
 /// The plugin in a component, which messages call `file`.
 pub(super) fn describe(engine: &Shared, file: &str, form: Form, digest: Digest, component: &Component) -> Result<Plugin, LoadError> {
     let exports = check_names(engine, file, component)?;
-    let refused = |error: wasmtime::Error| LoadError::Imports { file: file.to_owned(), imports: format!("{error:#}"), allowed: bindings::LOG.to_owned() };
-    let component = engine.linker.instantiate_pre(component).map_err(refused)?;
+    let component = engine.linker.instantiate_pre(component).map_err(|error| signature(file, bindings::LOG, &error))?;
     let mut describing = Describing::new(file, digest, &component)?;
     let description = describing.description()?;
     let mut functions = Vec::new();
@@ -233,7 +232,7 @@ fn check_names(engine: &Shared, file: &str, component: &Component) -> Result<Exp
         let expected = if has(bindings::PLUGIN) { format!("{}` or `{}", TransformExports::NAME, AggregateExports::NAME) } else { bindings::PLUGIN.to_owned() };
         return Err(LoadError::NoInterface { file: file.to_owned(), exports: list(&exports), expected });
     }
-    let foreign: Vec<&str> = imports.into_iter().filter(|name| !is_ours(name)).collect();
+    let foreign: Vec<&str> = imports.into_iter().filter(|name| interface_of(name) != interface_of(bindings::LOG)).collect();
     if !foreign.is_empty() {
         return Err(LoadError::Imports { file: file.to_owned(), imports: list(&foreign), allowed: bindings::LOG.to_owned() });
     }
@@ -251,6 +250,11 @@ fn is_types_only(engine: &Shared, import: &ComponentItem) -> bool {
 
 fn is_ours(name: &str) -> bool {
     name.starts_with(bindings::PACKAGE) && name.as_bytes().get(bindings::PACKAGE.len()) == Some(&b'/')
+}
+
+/// An interface's name without its version.
+fn interface_of(name: &str) -> &str {
+    name.rsplit_once('@').map_or(name, |(interface, _version)| interface)
 }
 
 /// Whether it is an interface of ours, of a version whose types may differ: until 1.0, another minor version.
@@ -286,12 +290,12 @@ impl<'a> Describing<'a> {
     }
 
     fn description(&mut self) -> Result<Description, LoadError> {
-        let exports = self.instance.find(PluginExports::find).map_err(|error| self.signature(bindings::PLUGIN, &error))?;
+        let exports = self.instance.find(PluginExports::find).map_err(|error| signature(self.file, bindings::PLUGIN, &error))?;
         self.call("describe", |store| exports.describe.call(store, ()))
     }
 
     fn functions<E: Exports>(&mut self, interface: Interface) -> Result<Vec<Function>, LoadError> {
-        let exports = self.instance.find(E::find).map_err(|error| self.signature(E::NAME, &error))?;
+        let exports = self.instance.find(E::find).map_err(|error| signature(self.file, E::NAME, &error))?;
         let functions = self.call("functions", |store| exports.functions().call(store, ()))?;
         Ok(functions.into_iter().map(|doc| Function { interface, name: doc.name, doc: doc.doc, config_schema: doc.config_schema }).collect())
     }
@@ -300,10 +304,10 @@ impl<'a> Describing<'a> {
         let answer = self.instance.call(Instant::now(), self.limits.output(0), || site(self.file, self.digest, call), run);
         answer.map_err(|source| LoadError::Failed { file: self.file.to_owned(), source })
     }
+}
 
-    fn signature(&self, interface: &str, error: &wasmtime::Error) -> LoadError {
-        LoadError::Signature { file: self.file.to_owned(), interface: interface.to_owned(), reason: format!("{error:#}") }
-    }
+fn signature(file: &str, interface: &str, error: &wasmtime::Error) -> LoadError {
+    LoadError::Signature { file: file.to_owned(), interface: interface.to_owned(), reason: format!("{error:#}") }
 }
 
 fn site(file: &str, digest: Digest, call: &'static str) -> Site {

@@ -18,6 +18,7 @@ const LINES_PER_SECOND: u32 = 100;
 /// A longer line is cut here.
 const LINE_BYTES: usize = 8 << 10;
 
+#[expect(dead_code, reason = "only guests make them")]
 #[derive(Clone, Copy, ComponentType, Lift)]
 #[component(enum)]
 #[repr(u8)]
@@ -128,4 +129,32 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> 
 
 fn cut(message: &str) -> &str {
     message.get(..message.floor_char_boundary(LINE_BYTES)).unwrap_or(message)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_later_lines_come_again_and_say_how_many_were_left_out() {
+        let start = Instant::now();
+        let mut window = Window::new(start);
+        for _ in 0..LINES_PER_SECOND {
+            assert_eq!(window.admit(start), Some(0));
+        }
+        assert_eq!(window.admit(start), None);
+        assert_eq!(window.admit(start + Duration::from_millis(999)), None);
+        assert_eq!(window.admit(start + Duration::from_millis(1_000)), Some(2));
+        assert_eq!(window.admit(start + Duration::from_millis(1_001)), Some(0));
+    }
+
+    #[test]
+    fn a_long_line_is_cut_between_characters() {
+        let long = "é".repeat(LINE_BYTES);
+        assert_eq!(cut(&long).len(), LINE_BYTES);
+        let odd = format!("x{long}");
+        assert_eq!(cut(&odd).len(), LINE_BYTES - 1);
+        assert_eq!(cut("short"), "short");
+    }
 }

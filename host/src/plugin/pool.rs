@@ -15,6 +15,9 @@ use super::limits::Limits;
 use super::load::Plugin;
 use super::stats::{Counters, Stages, Stats};
 
+/// A longer reason of a guest is cut here: it goes into logs and dead letters.
+const REASON_BYTES: usize = 8 << 10;
+
 /// An opened function.
 pub(super) struct Pool<E: Exports> {
     opening: Opening,
@@ -48,13 +51,8 @@ pub(super) trait Weigh {
 impl<E: Exports> Pool<E> {
     /// Opens a function of a plugin.
     pub(super) fn open(plugin: &Plugin, function: &str, config: &serde_json::Value, input: &Schema, limits: &Limits) -> Result<Self, OpenError> {
-        let opening = Opening {
-            plugin: plugin.clone(),
-            function: function.to_owned(),
-            config: config.to_string(),
-            input: Arc::new(input.clone()),
-            limits: *limits,
-        };
+        let opening =
+            Opening { plugin: plugin.clone(), function: function.to_owned(), config: config.to_string(), input: Arc::new(input.clone()), limits: *limits };
         opening.plugin.offers::<E>(function)?;
         let (member, opened) = opening.member::<E>()?;
         let counters = Counters::default();
@@ -128,7 +126,10 @@ impl<E: Exports> Pool<E> {
         let answer = member.instance.call(entered, output_bytes, site, |store| (call.call)(&member.exports, store));
         let left = Instant::now();
         self.counters.in_guest(entered, left);
-        let answer = answer?.map_err(|reason| PluginError::Refused { site: Box::new(site()), reason })?;
+        let answer = answer?.map_err(|mut reason| {
+            reason.truncate(reason.floor_char_boundary(REASON_BYTES));
+            PluginError::Refused { site: Box::new(site()), reason }
+        })?;
         let bytes_out = answer.bytes();
         let value = (call.check)(answer).map_err(|malformed| malformed.at(site()))?;
         self.give_back(member);
@@ -181,7 +182,8 @@ impl Opening {
         let exports = instance.find(E::find).map_err(|error| PluginError::Host { site: Box::new(site()), reason: format!("{error:#}") })?;
         let input = convert::schema(&self.input)?;
         let bytes_in = self.config.len();
-        let answer = instance.call(Instant::now(), self.limits.output(bytes_in), site, |store| exports.open().call(store, (&self.function, &self.config, &input)))?;
+        let answer =
+            instance.call(Instant::now(), self.limits.output(bytes_in), site, |store| exports.open().call(store, (&self.function, &self.config, &input)))?;
         let opened = answer.map_err(|failure| match failure {
             OpenFailure::UnknownFunction => self.plugin.unknown_function::<E>(&self.function),
             OpenFailure::Config(failure) => OpenError::Config { pointer: failure.pointer, message: failure.message },
@@ -189,5 +191,32 @@ impl Opening {
         })?;
         let recycle_beyond_bytes = self.limits.recycle_memory_bytes.max(instance.memory_bytes().saturating_mul(2));
         Ok((Member { instance, exports, recycle_beyond_bytes }, opened))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::plugin::Engine;
+    use crate::plugin::bindings::{AggregateExports, BlobsIn};
+    use crate::plugin::convert::lift;
+
+    /// No guest can be made to do this, since every instance sees the same bytes: so it is the memory of the first answer that changes.
+    #[test]
+    fn an_instance_that_opens_otherwise_than_the_first_is_refused() {
+        let plugin = Engine::new(None).unwrap().std().unwrap();
+        let config = serde_json::json!({ "n": "count(*)" });
+        let function = plugin.functions().first().unwrap().name.clone();
+        let mut pool = Pool::<AggregateExports>::open(&plugin, &function, &config, &Schema::empty(), &Limits::default()).unwrap();
+        pool.idle.lock().unwrap().clear();
+        pool.opened.reads.push(7);
+        let states = BlobsIn { offsets: &[0, 0, 0, 0], data: &[] };
+        let error =
+            pool.call("merge", Instant::now(), 0, |exports, store| exports.merge.call(store, (states, &[], 0)), |answer| lift::blobs(answer, 0)).unwrap_err();
+        match error {
+            PluginError::BadOutput { place, what, .. } => assert!(place == "`open`" && what.starts_with("it answers otherwise"), "{place}: {what}"),
+            other => panic!("{other}"),
+        }
     }
 }

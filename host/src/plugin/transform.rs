@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch, UInt32Array};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{DataType, FieldRef, Schema, SchemaRef};
 
 use super::bindings::{ColumnIn, Context, OutputColumn, Rejection, RowsIn, TransformExports, TransformOpened, TransformedOut};
 use super::convert::{lift, lower};
@@ -21,6 +21,7 @@ pub struct Transform {
     pool: Pool<TransformExports>,
     reads: Vec<usize>,
     columns: Vec<Column>,
+    computed: Vec<FieldRef>,
     output: SchemaRef,
 }
 
@@ -45,7 +46,9 @@ impl Transform {
     pub(super) fn open(plugin: &Plugin, function: &str, config: &serde_json::Value, input: &Schema, limits: &Limits) -> Result<Self, OpenError> {
         let pool = Pool::<TransformExports>::open(plugin, function, config, input, limits)?;
         let (reads, columns, output) = plan(pool.opened(), input).map_err(|malformed| malformed.at(pool.site("open")))?;
-        Ok(Self { pool, reads, columns, output })
+        let computed =
+            columns.iter().zip(output.fields()).filter(|(column, _)| matches!(column, Column::Computed)).map(|(_, field)| Arc::clone(field)).collect();
+        Ok(Self { pool, reads, columns, computed, output })
     }
 
     /// The columns that come out.
@@ -83,8 +86,7 @@ impl Transform {
         let origin = answer.origin.map(|bytes| lift::origin(&bytes, rows_in)).transpose()?;
         let rejected = lift::rejections(answer.rejected, origin.as_deref(), rows_in)?;
         let rows_out = origin.as_ref().map_or(rows_in, Vec::len);
-        let computed_fields: Vec<&Field> = self.fields().filter(|(_, column)| matches!(column, Column::Computed)).map(|(field, _)| field).collect();
-        let mut computed = lift::columns(computed_fields.into_iter(), answer.computed, rows_out)?.into_iter();
+        let mut computed = lift::columns(&self.computed, answer.computed, rows_out)?.into_iter();
         let passed = Passed::new(input, origin.as_deref());
         passed.check_size(self.columns.iter().filter_map(Column::input), self.pool.limits())?;
         let array = |column: &Column| match column {
@@ -93,10 +95,6 @@ impl Transform {
         };
         let arrays = self.columns.iter().map(array).collect::<Result<Vec<_>, _>>()?;
         Ok(Transformed { rows: lift::batch(&self.output, arrays, rows_out)?, origin, rejected })
-    }
-
-    fn fields(&self) -> impl Iterator<Item = (&Field, &Column)> {
-        self.output.fields().iter().map(AsRef::as_ref).zip(&self.columns)
     }
 }
 
@@ -167,7 +165,9 @@ impl<'a> Passed<'a> {
             Some(origin) => {
                 let repeat = !origin.is_sorted_by(|a, b| a < b);
                 match (origin.first(), origin.last()) {
-                    (Some(&first), Some(&last)) if !repeat && (last - first) as usize + 1 == origin.len() => PassedRows::Run { first: first as usize, len: origin.len() },
+                    (Some(&first), Some(&last)) if !repeat && (last - first) as usize + 1 == origin.len() => {
+                        PassedRows::Run { first: first as usize, len: origin.len() }
+                    }
                     _ => PassedRows::Some { rows: UInt32Array::from(origin.to_vec()), repeat },
                 }
             }
@@ -204,7 +204,8 @@ impl<'a> Passed<'a> {
 /// How many bytes the values of `rows` are.
 fn taken_bytes(array: &ArrayRef, rows: &UInt32Array) -> usize {
     let of_lengths = |offsets: &[i32]| -> usize {
-        let length = |row: &u32| offsets.get(*row as usize..*row as usize + 2).map_or(0, |pair| pair.iter().rev().copied().reduce(|to, from| to - from).unwrap_or(0));
+        let length =
+            |row: &u32| offsets.get(*row as usize..*row as usize + 2).map_or(0, |pair| pair.iter().rev().copied().reduce(|to, from| to - from).unwrap_or(0));
         rows.values().iter().map(|row| usize::try_from(length(row)).unwrap_or(0)).sum()
     };
     match array.data_type() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::types::{ArrowPrimitiveType, Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{ArrayRef, BinaryArray, BooleanArray, PrimitiveArray, RecordBatch, RecordBatchOptions, StringArray};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 
 use super::super::bindings::{BlobsOut, ColumnOut, FieldOut, Rejection, RowsOut};
 use super::super::blobs::Blobs;
@@ -45,16 +45,17 @@ pub(in super::super) fn rows(schema: &SchemaRef, out: RowsOut, expected: usize) 
     if out.count as usize != expected {
         return Err(Malformed::new("the rows", format!("there are {}, expected {expected}", out.count)));
     }
-    let arrays = columns(schema.fields().iter().map(AsRef::as_ref), out.columns, expected)?;
+    let arrays = columns(schema.fields(), out.columns, expected)?;
     batch(schema, arrays, expected)
 }
 
 /// Arrays of as many columns as there are fields, of `rows` values each.
-pub(in super::super) fn columns<'a>(fields: impl ExactSizeIterator<Item = &'a Field>, out: Vec<ColumnOut>, rows: usize) -> Result<Vec<ArrayRef>, Malformed> {
+pub(in super::super) fn columns(fields: &[FieldRef], out: Vec<ColumnOut>, rows: usize) -> Result<Vec<ArrayRef>, Malformed> {
     if out.len() != fields.len() {
         return Err(Malformed::new("the columns", format!("there are {}, expected {}", out.len(), fields.len())));
     }
-    fields.zip(out).map(|(field, out)| column(field, out, rows).map_err(|what| Malformed::new(format!("column `{}`", field.name()), what))).collect()
+    let array = |(field, out): (&FieldRef, _)| column(field, out, rows).map_err(|what| Malformed::new(format!("column `{}`", field.name()), what));
+    fields.iter().zip(out).map(array).collect()
 }
 
 /// A batch of arrays that have the schema's types and `rows` values each.
