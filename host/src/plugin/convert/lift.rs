@@ -25,8 +25,9 @@ pub(in super::super) fn output_field(out: &FieldOut) -> Result<Field, Malformed>
 pub(in super::super) fn output_schema(fields: Vec<Field>) -> Result<SchemaRef, Malformed> {
     let mut names: Vec<_> = fields.iter().map(Field::name).collect();
     names.sort_unstable();
-    match names.windows(2).find(|pair| pair.first() == pair.last()) {
-        Some(pair) => Err(Malformed::new("the output schema", format!("it has the column {pair:?} twice"))),
+    let twice = names.windows(2).find(|pair| pair.first() == pair.last()).and_then(<[_]>::first);
+    match twice {
+        Some(name) => Err(Malformed::new("the output schema", format!("it has the column `{name}` twice"))),
         None => Ok(Arc::new(Schema::new(fields))),
     }
 }

@@ -190,7 +190,7 @@ pub(crate) fn embed(module: &mut Vec<u8>, world: &str, version: &str) {
         sources.push_str(name, text.replace("@0.1.0", &format!("@{version}")));
     }
     let mut resolve = Resolve::default();
-    let group = resolve.parse_source_map(sources).unwrap();
+    let group = sources.parse().map_err(|(_, error)| error).unwrap();
     let package = resolve.push_group(group).unwrap();
     let world = resolve.select_world(&[package], Some(world)).unwrap();
     embed_component_metadata(module, &resolve, world, StringEncoding::UTF8, false).unwrap();
