@@ -26,7 +26,7 @@ fn main() {
     // Also run by `cargo test --benches`, where nobody waits for numbers.
     let rounds = if std::env::args().any(|argument| argument == "--bench") { ROUNDS } else { 1 };
     let engine = Engine::new(None).unwrap();
-    println!("{:<58}{:>6}{:>8}{:>8}{:>8}{:>8}", "ns a row (median of rounds)", "rows", "in", "guest", "out", "sum");
+    println!("{:<58}{:>6}{:>8}{:>8}{:>8}{:>8}", "ns a row, best of the rounds", "rows", "in", "guest", "out", "sum");
     for rows in [100, 1_000, 10_000] {
         let events = events(rows);
         transform(&engine, rounds, "call that reads and passes nothing", &nothing(), &events);
@@ -72,10 +72,8 @@ fn report(name: &str, rows: usize, rounds: usize, call: impl Fn(), stats: impl F
             stages.iter_mut().zip(times).for_each(|(stage, time)| stage.push(per_row(time)));
         }
     }
-    let [a, b, c] = stages.map(|mut stage| {
-        stage.sort_by(f64::total_cmp);
-        stage[stage.len() / 2]
-    });
+    // The best round, because what others do on the machine only ever adds.
+    let [a, b, c] = stages.map(|stage| stage.into_iter().fold(f64::INFINITY, f64::min));
     println!("{name:<58}{rows:>6}{a:>8.2}{b:>8.2}{c:>8.2}{:>8.2}", a + b + c);
 }
 

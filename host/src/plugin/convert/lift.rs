@@ -75,7 +75,7 @@ pub(in super::super) fn blobs(out: BlobsOut, expected: usize) -> Result<Blobs, M
 /// Which input row each output row comes from: rows of an input of `rows`, never falling.
 pub(in super::super) fn origin(bytes: &[u8], rows: usize) -> Result<Vec<u32>, Malformed> {
     let malformed = |what| Err(Malformed::new("`origin`", what));
-    if bytes.len() % 4 != 0 {
+    if !bytes.len().is_multiple_of(4) {
         return malformed(format!("it has {} bytes, which is not a number of u32s", bytes.len()));
     }
     let origin = u32s(bytes);

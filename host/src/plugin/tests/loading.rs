@@ -178,7 +178,7 @@ fn compiled_code_is_kept_by_digest_and_damaged_code_is_compiled_again() {
     for damaged in [flipped, kept[..kept.len() / 2].to_vec(), Vec::new(), b"not machine code, but longer than a digest is".to_vec()] {
         fs::write(&file, &damaged).unwrap();
         engine.load_bytes("x.wasm", &module).unwrap();
-        assert_eq!(fs::read(&file).unwrap().len(), kept.len(), "compiled again and kept");
+        assert_ne!(fs::read(&file).unwrap(), damaged, "compiled again and kept");
     }
 }
 
