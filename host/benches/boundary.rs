@@ -26,7 +26,7 @@ fn main() {
     // Also run by `cargo test --benches`, where nobody waits for numbers.
     let rounds = if std::env::args().any(|argument| argument == "--bench") { ROUNDS } else { 1 };
     let engine = Engine::new(None).unwrap();
-    println!("{:<58}{:>6}{:>8}{:>8}{:>8}{:>8}", "ns a row (median of rounds)", "rows", "in", "guest", "out", "sum");
+    println!("{:<58}{:>6}{:>8}{:>8}{:>8}{:>8}", "ns a row, best of the rounds", "rows", "in", "guest", "out", "sum");
     for rows in [100, 1_000, 10_000] {
         let events = events(rows);
         transform(&engine, rounds, "call that reads and passes nothing", &nothing(), &events);
@@ -34,7 +34,13 @@ fn main() {
         transform(&engine, rounds, "the same columns read, nothing looked at, all kept", &filter(false), &events);
         transform(&engine, rounds, "echo of float64, timestamp and two texts", &echo(), &events);
         aggregate(&engine.std().unwrap(), rounds, "count(*) of 20 groups", &json!({ "n": "count(*)" }), &events);
-        aggregate(&engine.std().unwrap(), rounds, "count(*), sum, avg of a float64, 20 groups", &json!({ "n": "count(*)", "s": "sum(revenue)", "a": "avg(revenue)" }), &events);
+        aggregate(
+            &engine.std().unwrap(),
+            rounds,
+            "count(*), sum, avg of a float64, 20 groups",
+            &json!({ "n": "count(*)", "s": "sum(revenue)", "a": "avg(revenue)" }),
+            &events,
+        );
     }
 }
 
@@ -66,10 +72,8 @@ fn report(name: &str, rows: usize, rounds: usize, call: impl Fn(), stats: impl F
             stages.iter_mut().zip(times).for_each(|(stage, time)| stage.push(per_row(time)));
         }
     }
-    let [a, b, c] = stages.map(|mut stage| {
-        stage.sort_by(f64::total_cmp);
-        stage[stage.len() / 2]
-    });
+    // The best round, because what others do on the machine only ever adds.
+    let [a, b, c] = stages.map(|stage| stage.into_iter().fold(f64::INFINITY, f64::min));
     println!("{name:<58}{rows:>6}{a:>8.2}{b:>8.2}{c:>8.2}{:>8.2}", a + b + c);
 }
 
@@ -87,7 +91,11 @@ fn events(rows: usize) -> RecordBatch {
         ("device", "utf8", texts(7)),
         ("clicks", "int64", Arc::new(Int64Array::from_iter_values((0..rows).map(numbers)))),
         // A pattern that a branch predictor has to work for: two of three are kept.
-        ("revenue", "float64", Arc::new(Float64Array::from_iter_values((0..rows).map(|row| f64::from(u32::try_from(row * 2_654_435_761 % 300).unwrap()) - 100.0)))),
+        (
+            "revenue",
+            "float64",
+            Arc::new(Float64Array::from_iter_values((0..rows).map(|row| f64::from(u32::try_from(row * 2_654_435_761 % 300).unwrap()) - 100.0))),
+        ),
     ];
     let schema = Schema::new(columns.iter().map(|(name, data_type, _)| field(name, data_type, false).unwrap()).collect::<Vec<_>>());
     RecordBatch::try_new(Arc::new(schema), columns.into_iter().map(|(_, _, array)| array).collect()).unwrap()
@@ -96,7 +104,8 @@ fn events(rows: usize) -> RecordBatch {
 const NAMES: [&str; 9] = ["event_id", "timestamp", "user_id", "campaign_id", "ad_format", "country", "device", "clicks", "revenue"];
 
 /// An answer without origin, of what lies at `$columns`.
-const ALL: &str = "(i32.store (i32.const 512) (i32.const 0)) (i32.store (i32.const 524) (i32.const 0)) (i32.store (i32.const 540) (i32.const 0)) (i32.const 512)";
+const ALL: &str =
+    "(i32.store (i32.const 512) (i32.const 0)) (i32.store (i32.const 524) (i32.const 0)) (i32.store (i32.const 540) (i32.const 0)) (i32.const 512)";
 
 fn nothing() -> Guest {
     Guest::transform(opened(&[], vec![]), Act::Code(format!("(i32.store (i32.const 520) (i32.const 0)) {ALL}"))).with_pages(64)

@@ -118,13 +118,7 @@ impl Aggregate {
         let began = Instant::now();
         let count = states.len();
         let states = self.lower("migrate", states)?;
-        self.pool.call(
-            "migrate",
-            began,
-            states.bytes(),
-            |exports, store| exports.migrate.call(store, (stored, states)),
-            |answer| lift::blobs(answer, count),
-        )
+        self.pool.call("migrate", began, states.bytes(), |exports, store| exports.migrate.call(store, (stored, states)), |answer| lift::blobs(answer, count))
     }
 
     fn lower<'a>(&self, call: &'static str, states: &'a Blobs) -> Result<BlobsIn<'a>, PluginError> {

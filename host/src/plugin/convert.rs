@@ -66,5 +66,5 @@ pub(super) fn schema<'a>(schema: &'a Schema) -> Result<Vec<FieldIn<'a>>, OpenErr
 
 /// The bits of a bitmap's last byte that no row has.
 fn unused_bits(rows: usize) -> u8 {
-    if rows % 8 == 0 { 0 } else { 0xff << (rows % 8) }
+    if rows.is_multiple_of(8) { 0 } else { 0xff << (rows % 8) }
 }

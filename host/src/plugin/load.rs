@@ -304,7 +304,6 @@ impl<'a> Describing<'a> {
         let answer = self.instance.call(Instant::now(), self.limits.output(0), || site(self.file, self.digest, call), run);
         answer.map_err(|source| LoadError::Failed { file: self.file.to_owned(), source })
     }
-
 }
 
 fn signature(file: &str, interface: &str, error: &wasmtime::Error) -> LoadError {

@@ -18,6 +18,7 @@ const LINES_PER_SECOND: u32 = 100;
 /// A longer line is cut here.
 const LINE_BYTES: usize = 8 << 10;
 
+#[expect(dead_code, reason = "only guests make them")]
 #[derive(Clone, Copy, ComponentType, Lift)]
 #[component(enum)]
 #[repr(u8)]

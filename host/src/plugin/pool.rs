@@ -51,13 +51,8 @@ pub(super) trait Weigh {
 impl<E: Exports> Pool<E> {
     /// Opens a function of a plugin.
     pub(super) fn open(plugin: &Plugin, function: &str, config: &serde_json::Value, input: &Schema, limits: &Limits) -> Result<Self, OpenError> {
-        let opening = Opening {
-            plugin: plugin.clone(),
-            function: function.to_owned(),
-            config: config.to_string(),
-            input: Arc::new(input.clone()),
-            limits: *limits,
-        };
+        let opening =
+            Opening { plugin: plugin.clone(), function: function.to_owned(), config: config.to_string(), input: Arc::new(input.clone()), limits: *limits };
         opening.plugin.offers::<E>(function)?;
         let (member, opened) = opening.member::<E>()?;
         let counters = Counters::default();
@@ -187,7 +182,8 @@ impl Opening {
         let exports = instance.find(E::find).map_err(|error| PluginError::Host { site: Box::new(site()), reason: format!("{error:#}") })?;
         let input = convert::schema(&self.input)?;
         let bytes_in = self.config.len();
-        let answer = instance.call(Instant::now(), self.limits.output(bytes_in), site, |store| exports.open().call(store, (&self.function, &self.config, &input)))?;
+        let answer =
+            instance.call(Instant::now(), self.limits.output(bytes_in), site, |store| exports.open().call(store, (&self.function, &self.config, &input)))?;
         let opened = answer.map_err(|failure| match failure {
             OpenFailure::UnknownFunction => self.plugin.unknown_function::<E>(&self.function),
             OpenFailure::Config(failure) => OpenError::Config { pointer: failure.pointer, message: failure.message },
@@ -216,7 +212,8 @@ mod tests {
         pool.idle.lock().unwrap().clear();
         pool.opened.reads.push(7);
         let states = BlobsIn { offsets: &[0, 0, 0, 0], data: &[] };
-        let error = pool.call("merge", Instant::now(), 0, |exports, store| exports.merge.call(store, (states, &[], 0)), |answer| lift::blobs(answer, 0)).unwrap_err();
+        let error =
+            pool.call("merge", Instant::now(), 0, |exports, store| exports.merge.call(store, (states, &[], 0)), |answer| lift::blobs(answer, 0)).unwrap_err();
         match error {
             PluginError::BadOutput { place, what, .. } => assert!(place == "`open`" && what.starts_with("it answers otherwise"), "{place}: {what}"),
             other => panic!("{other}"),

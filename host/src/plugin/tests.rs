@@ -1,8 +1,8 @@
 //! What guests can do to the host, and what the host makes of it.
 
 mod guest;
-mod hostile;
 mod honest;
+mod hostile;
 mod loading;
 
 use std::sync::{Arc, LazyLock};
@@ -26,17 +26,11 @@ fn limits() -> Limits {
 
 /// Three rows: `id`, `name` with a null, `price`.
 fn batch() -> RecordBatch {
-    let schema = Schema::new(vec![
-        Field::new("id", DataType::Int64, false),
-        Field::new("name", DataType::Utf8, true),
-        Field::new("price", DataType::Float64, false),
-    ]);
+    let schema =
+        Schema::new(vec![Field::new("id", DataType::Int64, false), Field::new("name", DataType::Utf8, true), Field::new("price", DataType::Float64, false)]);
     let names = StringArray::from(vec![Some("a"), None, Some("ccc")]);
-    RecordBatch::try_new(
-        Arc::new(schema),
-        vec![Arc::new(Int64Array::from(vec![1, 2, 3])), Arc::new(names), Arc::new(Float64Array::from(vec![0.5, -1.0, 2.5]))],
-    )
-    .unwrap()
+    RecordBatch::try_new(Arc::new(schema), vec![Arc::new(Int64Array::from(vec![1, 2, 3])), Arc::new(names), Arc::new(Float64Array::from(vec![0.5, -1.0, 2.5]))])
+        .unwrap()
 }
 
 fn open(guest: &Guest, limits: &Limits) -> Transform {

@@ -46,7 +46,8 @@ impl Transform {
     pub(super) fn open(plugin: &Plugin, function: &str, config: &serde_json::Value, input: &Schema, limits: &Limits) -> Result<Self, OpenError> {
         let pool = Pool::<TransformExports>::open(plugin, function, config, input, limits)?;
         let (reads, columns, output) = plan(pool.opened(), input).map_err(|malformed| malformed.at(pool.site("open")))?;
-        let computed = columns.iter().zip(output.fields()).filter(|(column, _)| matches!(column, Column::Computed)).map(|(_, field)| Arc::clone(field)).collect();
+        let computed =
+            columns.iter().zip(output.fields()).filter(|(column, _)| matches!(column, Column::Computed)).map(|(_, field)| Arc::clone(field)).collect();
         Ok(Self { pool, reads, columns, computed, output })
     }
 
@@ -169,7 +170,9 @@ impl<'a> Passed<'a> {
             Some(origin) => {
                 let repeat = !origin.is_sorted_by(|a, b| a < b);
                 match (origin.first(), origin.last()) {
-                    (Some(&first), Some(&last)) if !repeat && (last - first) as usize + 1 == origin.len() => PassedRows::Run { first: first as usize, len: origin.len() },
+                    (Some(&first), Some(&last)) if !repeat && (last - first) as usize + 1 == origin.len() => {
+                        PassedRows::Run { first: first as usize, len: origin.len() }
+                    }
                     _ => PassedRows::Some { rows: UInt32Array::from(origin.to_vec()), repeat },
                 }
             }
@@ -182,7 +185,7 @@ impl<'a> Passed<'a> {
         let PassedRows::Some { rows, repeat: true } = &self.rows else { return Ok(()) };
         let (mut bytes_in, mut bytes_out) = (0_usize, 0_usize);
         for array in columns.filter_map(|column| self.input.columns().get(column)) {
-            bytes_in = bytes_in.saturating_add(array.get_buffer_memory_size());
+            bytes_in = bytes_in.saturating_add(lower::column(array).map_or(0, |lowered| lowered.bytes()));
             bytes_out = bytes_out.saturating_add(taken_bytes(array, rows));
         }
         let allowed = limits.output(bytes_in).min(i32::MAX as usize);
@@ -205,13 +208,16 @@ impl<'a> Passed<'a> {
 
 /// How many bytes the values of `rows` are.
 fn taken_bytes(array: &ArrayRef, rows: &UInt32Array) -> usize {
-    let of_lengths = |offsets: &[i32]| -> usize {
-        let length = |row: &u32| offsets.get(*row as usize..*row as usize + 2).map_or(0, |pair| pair.iter().rev().copied().reduce(|to, from| to - from).unwrap_or(0));
-        rows.values().iter().map(|row| usize::try_from(length(row)).unwrap_or(0)).sum()
+    let of_texts = |offsets: &[i32]| -> usize {
+        let length = |row: &u32| match offsets.get(*row as usize..).and_then(<[i32]>::first_chunk) {
+            Some([from, to]) => usize::try_from(to - from).unwrap_or(0),
+            None => 0,
+        };
+        rows.values().iter().map(|row| size_of::<i32>() + length(row)).sum()
     };
     match array.data_type() {
-        DataType::Utf8 => of_lengths(array.as_string::<i32>().value_offsets()),
-        DataType::Binary => of_lengths(array.as_binary::<i32>().value_offsets()),
-        _ => rows.len().saturating_mul(8),
+        DataType::Utf8 => of_texts(array.as_string::<i32>().value_offsets()),
+        DataType::Binary => of_texts(array.as_binary::<i32>().value_offsets()),
+        _ => rows.len().saturating_mul(size_of::<i64>()),
     }
 }

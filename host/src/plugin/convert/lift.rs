@@ -25,8 +25,9 @@ pub(in super::super) fn output_field(out: &FieldOut) -> Result<Field, Malformed>
 pub(in super::super) fn output_schema(fields: Vec<Field>) -> Result<SchemaRef, Malformed> {
     let mut names: Vec<_> = fields.iter().map(Field::name).collect();
     names.sort_unstable();
-    match names.windows(2).find(|pair| pair.first() == pair.last()) {
-        Some(pair) => Err(Malformed::new("the output schema", format!("it has the column {pair:?} twice"))),
+    let twice = names.windows(2).find(|pair| pair.first() == pair.last()).and_then(<[_]>::first);
+    match twice {
+        Some(name) => Err(Malformed::new("the output schema", format!("it has the column `{name}` twice"))),
         None => Ok(Arc::new(Schema::new(fields))),
     }
 }
@@ -74,7 +75,7 @@ pub(in super::super) fn blobs(out: BlobsOut, expected: usize) -> Result<Blobs, M
 /// Which input row each output row comes from: rows of an input of `rows`, never falling.
 pub(in super::super) fn origin(bytes: &[u8], rows: usize) -> Result<Vec<u32>, Malformed> {
     let malformed = |what| Err(Malformed::new("`origin`", what));
-    if bytes.len() % 4 != 0 {
+    if !bytes.len().is_multiple_of(4) {
         return malformed(format!("it has {} bytes, which is not a number of u32s", bytes.len()));
     }
     let origin = u32s(bytes);

@@ -96,7 +96,7 @@ fn bits(bits: &BooleanBuffer) -> Cow<'_, [u8]> {
     let bytes = bits.len().div_ceil(8);
     let unused = super::unused_bits(bits.len());
     let from = bits.offset() / 8;
-    if bits.offset() % 8 == 0
+    if bits.offset().is_multiple_of(8)
         && let Some(whole) = bits.values().get(from..from + bytes)
         && whole.last().is_none_or(|last| last & unused == 0)
     {

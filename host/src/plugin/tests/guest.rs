@@ -68,7 +68,11 @@ impl Guest {
             (i32.store (i32.const 516) (i32.sub (i32.shr_u (local.get $offsets_len) (i32.const 2)) (i32.const 1)))
             (i32.store (i32.const 520) (i32.const 0)) (i32.store (i32.const 524) (i32.const 0)) (i32.const 512)";
         let acts = [
-            ("accumulate", "CONTEXT (param $count i32) (param $columns i32) (param $columns_len i32) (param $group i32) (param $group_len i32) (param $groups i32)", format!("{zeros} {empty}")),
+            (
+                "accumulate",
+                "CONTEXT (param $count i32) (param $columns i32) (param $columns_len i32) (param $group i32) (param $group_len i32) (param $groups i32)",
+                format!("{zeros} {empty}"),
+            ),
             ("merge", "BLOBS (param $group i32) (param $group_len i32) (param $groups i32)", echo.clone()),
             ("finish", "CONTEXT BLOBS", rows.to_owned()),
             ("migrate", "(param $version i32) (param $shape i32) (param $shape_len i32) BLOBS", echo),
@@ -92,7 +96,8 @@ impl Guest {
             "transform" => ("transform@VERSION#functions", "transform@VERSION#open"),
             _ => ("aggregate@VERSION#functions", "aggregate@VERSION#open"),
         };
-        let open_params = "(param $function i32) (param $function_len i32) (param $config i32) (param $config_len i32) (param $input i32) (param $input_len i32)";
+        let open_params =
+            "(param $function i32) (param $function_len i32) (param $config i32) (param $config_len i32) (param $input i32) (param $input_len i32)";
         let opened = [vec![Byte(0)], opened].concat();
         Self {
             world,
@@ -164,7 +169,11 @@ impl Guest {
                {run_ends})",
             extra = self.extra,
             pages = self.pages,
-            run_ends = if self.world == "transformer" { format!("(func (export \"cabi_post_weir:plugin/transform@VERSION#run\") (param i32) (global.set $heap (i32.const {heap})))") } else { String::new() },
+            run_ends = if self.world == "transformer" {
+                format!("(func (export \"cabi_post_weir:plugin/transform@VERSION#run\") (param i32) (global.set $heap (i32.const {heap})))")
+            } else {
+                String::new()
+            },
         );
         text.replace("CONTEXT", CONTEXT)
             .replace("BLOBS", "(param $offsets i32) (param $offsets_len i32) (param $data i32) (param $data_len i32)")
@@ -181,7 +190,7 @@ pub(crate) fn embed(module: &mut Vec<u8>, world: &str, version: &str) {
         sources.push_str(name, text.replace("@0.1.0", &format!("@{version}")));
     }
     let mut resolve = Resolve::default();
-    let group = resolve.parse_source_map(sources).unwrap();
+    let group = sources.parse().map_err(|(_, error)| error).unwrap();
     let package = resolve.push_group(group).unwrap();
     let world = resolve.select_world(&[package], Some(world)).unwrap();
     embed_component_metadata(module, &resolve, world, StringEncoding::UTF8, false).unwrap();

@@ -37,7 +37,15 @@ fn echo() -> Transform {
 type Row = (Option<bool>, Option<i64>, Option<f64>, Option<i64>, Option<String>, Option<Vec<u8>>, Option<String>);
 
 fn rows() -> impl Strategy<Value = Vec<Row>> {
-    let row = (option::of(any::<bool>()), option::of(any::<i64>()), option::of(-1e9..1e9), option::of(any::<i64>()), option::of(".{0,5}"), option::of(vec(any::<u8>(), 0..5)), option::of("[0-9]{1,3}"));
+    let row = (
+        option::of(any::<bool>()),
+        option::of(any::<i64>()),
+        option::of(-1e9..1e9),
+        option::of(any::<i64>()),
+        option::of(".{0,5}"),
+        option::of(vec(any::<u8>(), 0..5)),
+        option::of("[0-9]{1,3}"),
+    );
     vec(row, 0..40)
 }
 

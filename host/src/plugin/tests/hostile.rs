@@ -116,14 +116,18 @@ fn an_answer_beyond_the_output_cap_is_refused() {
 
 #[test]
 fn rows_repeated_beyond_the_output_cap_are_refused() {
-    let limits = Limits { output_factor: 1, output_bytes: 4_000, ..limits() };
-    let origin = vec![2_u32; 900];
-    let error = open(&passing(transformed(vec![], Some(&origin), vec![])), &limits).run(&CONTEXT, &batch());
-    assert!(error.is_ok(), "2,700 bytes are allowed: {error:?}");
-    let limits = Limits { output_factor: 1, output_bytes: 3_700, ..limits };
-    let guest = Guest::transform(opened(&[], vec![passed("name", 1), passed("again", 1)]), transformed(vec![], Some(&origin), vec![]));
-    let error = open(&guest, &limits).run(&CONTEXT, &batch()).unwrap_err();
-    assert!(matches!(error, PluginError::BadOutput { ref place, .. } if place == "`origin`"), "{error}");
+    // A row of 3 + 4 bytes, 900 times: 6,300 bytes a column.
+    let limits = Limits { output_factor: 1, output_bytes: 7_000, ..limits() };
+    let run = || transformed(vec![], Some(&[2; 900]), vec![]);
+    assert_eq!(open(&passing(run()), &limits).run(&CONTEXT, &batch()).unwrap().rows.num_rows(), 900);
+    let twice = Guest::transform(opened(&[], vec![passed("name", 1), passed("again", 1)]), run());
+    match open(&twice, &limits).run(&CONTEXT, &batch()) {
+        Err(PluginError::BadOutput { place, what, .. }) => {
+            assert!(place == "`origin`" && what.starts_with("the rows that it repeats are 12600 bytes; allowed are 70"), "{place}: {what}");
+        }
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("12,600 bytes came out"),
+    }
 }
 
 #[test]
