@@ -1,10 +1,16 @@
 //! Where rows go. A sink takes an epoch's rows without showing them: into the open transaction, or, when it can do neither transactions nor staged files, into the
 //! epoch's outbox, which is delivered after the commit point. It knows nothing of windows, plugins or state.
 
+pub mod console;
+pub mod dead_letter;
 pub mod kafka;
+pub mod letter_file;
+pub mod memory;
+pub mod records;
 
 use std::time::Duration;
 
+use crate::rows::Chunk;
 use crate::source::{Bytes, Positions};
 
 /// Records for one topic, encoded.
@@ -14,10 +20,10 @@ pub struct Encoded {
     pub keys: Option<Bytes>,
     /// The values.
     pub values: Bytes,
-    /// The records' timestamps in milliseconds; none: now, by the client.
+    /// The records' timestamps in milliseconds; none, or -1: now, by the client.
     pub timestamps_ms: Option<Vec<i64>>,
-    /// Headers that every record gets.
-    pub headers: Vec<(String, Vec<u8>)>,
+    /// The headers: a name, and its value in each record.
+    pub headers: Vec<(String, Bytes)>,
 }
 
 /// A record that the broker will never take: too large, a timestamp out of its range, a null key for a compacted topic.
@@ -81,11 +87,11 @@ pub trait Transaction: Send {
     /// Waits until every record is acknowledged or has failed for good.
     fn flush(&mut self, timeout: Duration) -> Result<Vec<Undeliverable>, TransactionError>;
 
-    /// Puts marker and positions into the transaction and commits it. `Retriable` and `Failed` leave the outcome unknown.
-    fn commit(&mut self, marker: &Marker, positions: &Positions, timeout: Duration) -> Result<(), TransactionError>;
+    /// Puts marker and positions into the transaction. May be called again after `Retriable`.
+    fn mark(&mut self, marker: &Marker, positions: &Positions, timeout: Duration) -> Result<(), TransactionError>;
 
-    /// Calls the commit of the same transaction again, after `Retriable`.
-    fn commit_again(&mut self, timeout: Duration) -> Result<(), TransactionError>;
+    /// Commits the transaction, for the first time or, after `Retriable`, again. `Retriable` and `Failed` leave the outcome unknown.
+    fn commit(&mut self, timeout: Duration) -> Result<(), TransactionError>;
 
     /// Aborts the open transaction.
     fn abort(&mut self, timeout: Duration) -> Result<(), TransactionError>;
@@ -98,4 +104,38 @@ pub struct Marker {
     pub epoch: u64,
     /// The identity, as the metadata.
     pub identity: String,
+}
+
+/// A sink without transactions: its encoded rows are kept with the epoch and delivered after the commit point.
+pub trait Outbox: Send {
+    /// The rows of an epoch as one part of its outbox. Empty: nothing to deliver.
+    ///
+    /// # Errors
+    /// When a row can't be encoded.
+    fn encode(&self, epoch: u64, chunks: &[Chunk]) -> anyhow::Result<Vec<u8>>;
+
+    /// Delivers a part. Called again with the same token when it is not known whether an earlier call arrived.
+    ///
+    /// # Errors
+    /// When the receiver did not take it; the epoch tries again.
+    fn deliver(&mut self, token: &Token, part: &[u8]) -> anyhow::Result<()>;
+
+    /// A name for progress and logs.
+    fn description(&self) -> String;
+
+    /// Whether the receiver drops a token that it has seen: exactly-once; otherwise at-least-once.
+    fn deduplicates(&self) -> bool;
+}
+
+/// What a receiver deduplicates by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Token {
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// The lineage of its state folder: without it a pipeline that was started anew would repeat old tokens, and its rows would be dropped.
+    pub lineage: String,
+    /// The epoch.
+    pub epoch: u64,
+    /// The part within the epoch's outbox.
+    pub part: u32,
 }

@@ -150,7 +150,7 @@ impl Transaction for KafkaTransaction {
         }
     }
 
-    fn commit(&mut self, marker: &Marker, positions: &Positions, timeout: Duration) -> Result<(), TransactionError> {
+    fn mark(&mut self, marker: &Marker, positions: &Positions, timeout: Duration) -> Result<(), TransactionError> {
         let deadline = Instant::now() + timeout;
         let positions_group = self.options.with_positions.then(|| positions_group(&self.options.pipeline)).filter(|_| !positions.is_empty());
         let marker_group = marker_group(&self.options.pipeline);
@@ -160,14 +160,13 @@ impl Transaction for KafkaTransaction {
             producer.add_offsets(&Group::new(&group)?, positions, "", deadline)?;
         }
         let epoch = Offset(i64::try_from(marker.epoch).unwrap_or(i64::MAX));
-        producer.add_offsets(&Group::new(&marker_group)?, &BTreeMap::from([(marker_at, epoch)]), &marker.identity, deadline)?;
-        producer.commit(deadline.saturating_duration_since(Instant::now()))?;
-        self.batching = Batching::Full;
-        Ok(())
+        producer.add_offsets(&Group::new(&marker_group)?, &BTreeMap::from([(marker_at, epoch)]), &marker.identity, deadline)
     }
 
-    fn commit_again(&mut self, timeout: Duration) -> Result<(), TransactionError> {
-        self.producer()?.commit(timeout)
+    fn commit(&mut self, timeout: Duration) -> Result<(), TransactionError> {
+        self.producer()?.commit(timeout)?;
+        self.batching = Batching::Full;
+        Ok(())
     }
 
     fn abort(&mut self, timeout: Duration) -> Result<(), TransactionError> {

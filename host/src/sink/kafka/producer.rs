@@ -108,14 +108,10 @@ impl Producer {
         let batch = self.batches;
         self.batches += 1;
         let topic = self.topic(topic)?;
-        let headers = records.headers.iter().map(|(name, value)| Ok((CString::new(name.as_str())?, value.as_slice()))).collect::<Result<Vec<_>, std::ffi::NulError>>();
+        let headers = records.headers.iter().map(|(name, values)| Ok((CString::new(name.as_str())?, values))).collect::<Result<Vec<_>, std::ffi::NulError>>();
         let headers = headers.map_err(|_| TransactionError::Failed { reason: "the name of a header has a zero byte in it".to_owned() })?;
-        // The same arguments for every record but for its own six, which are the last ones.
+        // The same arguments for every record but for its own, which are the last ones.
         let mut arguments = vec![argument(Kind::RD_KAFKA_VTYPE_RKT, Value { rkt: topic }), argument(Kind::RD_KAFKA_VTYPE_MSGFLAGS, Value { i: COPY | BLOCK })];
-        arguments.extend(headers.iter().map(|(name, value)| {
-            let size = isize::try_from(value.len()).unwrap_or(isize::MAX);
-            argument(Kind::RD_KAFKA_VTYPE_HEADER, Value { header: Header { name: name.as_ptr(), val: value.as_ptr().cast(), size } })
-        }));
         let fixed = arguments.len();
         for record in 0..records.values.len() {
             let place = Place { batch: u32::try_from(batch).unwrap_or(u32::MAX), record: u32::try_from(record).unwrap_or(u32::MAX) };
@@ -125,7 +121,14 @@ impl Producer {
             if let Some(keys) = &records.keys {
                 arguments.push(argument(Kind::RD_KAFKA_VTYPE_KEY, Value { mem: memory(keys.get(record)) }));
             }
-            if let Some(timestamp) = records.timestamps_ms.as_ref().and_then(|timestamps| timestamps.get(record)) {
+            arguments.extend(headers.iter().map(|(name, values)| {
+                let value = values.get(record);
+                // A size of -1 is librdkafka's "as long as the text"; of a null there is no text.
+                let size = value.map_or(0, |value| isize::try_from(value.len()).unwrap_or(isize::MAX));
+                let val = value.map_or(ptr::null(), |value| value.as_ptr().cast());
+                argument(Kind::RD_KAFKA_VTYPE_HEADER, Value { header: Header { name: name.as_ptr(), val, size } })
+            }));
+            if let Some(timestamp) = records.timestamps_ms.as_ref().and_then(|timestamps| timestamps.get(record)).filter(|timestamp| **timestamp >= 0) {
                 arguments.push(argument(Kind::RD_KAFKA_VTYPE_TIMESTAMP, Value { i64_: *timestamp }));
             }
             // SAFETY: each argument holds the field of the union that its kind says; values, keys and headers are copied; the topic is of this client.

@@ -1,0 +1,140 @@
+//! When an epoch begins. Pure: the clock and what is known of the sources come in, a decision comes out.
+
+use std::time::Duration;
+
+/// What starts an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trigger {
+    /// At the multiples of an interval since 1970 (B-2). An epoch that takes longer is followed at once by the next; ticks that were missed are not made up for.
+    Every(Duration),
+    /// As soon as there is something to do.
+    Asap,
+    /// One epoch within the limits, then stop.
+    Once,
+    /// Everything that is there at the start, in as many epochs as the limits ask for, then stop.
+    AvailableNow,
+}
+
+/// What the driver knows when it asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The wall clock, since 1970.
+    pub now: Duration,
+    /// When the last epoch began, or the last time that a tick had nothing to do; none: nothing yet.
+    pub last: Option<Duration>,
+    /// How many epochs this run has made.
+    pub epochs: u64,
+    /// There are records to read, within the frozen ends when the trigger freezes them.
+    pub records: bool,
+    /// The watermark has moved past the one that the last epoch used, and a step with state asks for an epoch without records (W-9, B-4).
+    pub watermark_moved: bool,
+}
+
+/// What to do now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Make an epoch.
+    Run,
+    /// Nothing to do for at most this long; `until_tick`: not even when records come.
+    Wait {
+        /// How long.
+        at_most: Duration,
+        /// Records that arrive do not end the wait.
+        until_tick: bool,
+    },
+    /// This run is complete.
+    Finish,
+}
+
+/// How long an idle pipeline sleeps between two looks, when nothing wakes it. Longer, and new partitions and idle ones are noticed late; shorter, and an idle
+/// pipeline costs CPU.
+const IDLE_LOOK: Duration = Duration::from_millis(500);
+
+impl Trigger {
+    /// What to do at this moment.
+    #[must_use]
+    pub fn decide(self, at: Moment) -> Decision {
+        let work = at.records || at.watermark_moved;
+        match self {
+            Self::Asap if work => Decision::Run,
+            Self::Asap => Decision::Wait { at_most: IDLE_LOOK, until_tick: false },
+            Self::Once if at.epochs == 0 && at.records => Decision::Run,
+            // Spark runs no epoch without records after `once` (B-1).
+            Self::Once => Decision::Finish,
+            Self::AvailableNow if work => Decision::Run,
+            Self::AvailableNow => Decision::Finish,
+            Self::Every(interval) => Self::tick(interval, at, work),
+        }
+    }
+
+    fn tick(interval: Duration, at: Moment, work: bool) -> Decision {
+        let (now, interval) = (at.now.as_micros(), interval.as_micros().max(1));
+        let due = at.last.is_none_or(|last| last.as_micros() / interval < now / interval);
+        if due && work {
+            return Decision::Run;
+        }
+        let to_tick = interval - now % interval;
+        let at_most = Duration::from_micros(u64::try_from(to_tick).unwrap_or(u64::MAX));
+        // A tick that finds nothing is over: what comes after it waits for the next one.
+        Decision::Wait { at_most, until_tick: true }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVERY_10S: Trigger = Trigger::Every(Duration::from_secs(10));
+
+    fn at(now_ms: u64, last_ms: Option<u64>, records: bool) -> Moment {
+        Moment { now: Duration::from_millis(now_ms), last: last_ms.map(Duration::from_millis), epochs: u64::from(last_ms.is_some()), records, watermark_moved: false }
+    }
+
+    fn wait(ms: u64) -> Decision {
+        Decision::Wait { at_most: Duration::from_millis(ms), until_tick: true }
+    }
+
+    #[test]
+    fn the_first_epoch_of_an_interval_trigger_does_not_wait() {
+        assert_eq!(EVERY_10S.decide(at(12_345, None, true)), Decision::Run);
+    }
+
+    #[test]
+    fn ticks_lie_on_multiples_of_the_interval() {
+        assert_eq!(EVERY_10S.decide(at(13_000, Some(12_345), true)), wait(7_000));
+        assert_eq!(EVERY_10S.decide(at(20_000, Some(12_345), true)), Decision::Run);
+        assert_eq!(EVERY_10S.decide(at(20_001, Some(20_000), true)), wait(9_999));
+    }
+
+    #[test]
+    fn an_epoch_that_overran_is_followed_at_once_by_one_and_not_by_all_that_were_missed() {
+        assert_eq!(EVERY_10S.decide(at(47_000, Some(10_000), true)), Decision::Run);
+        assert_eq!(EVERY_10S.decide(at(47_500, Some(47_000), true)), wait(2_500));
+    }
+
+    #[test]
+    fn a_tick_without_work_passes() {
+        assert_eq!(EVERY_10S.decide(at(20_000, Some(12_345), false)), wait(10_000));
+    }
+
+    #[test]
+    fn asap_runs_whenever_there_is_work() {
+        assert_eq!(Trigger::Asap.decide(at(1, Some(1), true)), Decision::Run);
+        assert_eq!(Trigger::Asap.decide(Moment { watermark_moved: true, ..at(1, Some(1), false) }), Decision::Run);
+        assert_eq!(Trigger::Asap.decide(at(1, Some(1), false)), Decision::Wait { at_most: IDLE_LOOK, until_tick: false });
+    }
+
+    #[test]
+    fn once_makes_one_epoch_and_none_without_records() {
+        assert_eq!(Trigger::Once.decide(at(1, None, true)), Decision::Run);
+        assert_eq!(Trigger::Once.decide(Moment { watermark_moved: true, ..at(1, Some(1), true) }), Decision::Finish);
+        assert_eq!(Trigger::Once.decide(at(1, None, false)), Decision::Finish);
+    }
+
+    #[test]
+    fn available_now_ends_after_a_last_epoch_for_the_watermark() {
+        assert_eq!(Trigger::AvailableNow.decide(at(1, Some(1), true)), Decision::Run);
+        assert_eq!(Trigger::AvailableNow.decide(Moment { watermark_moved: true, ..at(1, Some(1), false) }), Decision::Run);
+        assert_eq!(Trigger::AvailableNow.decide(at(1, Some(1), false)), Decision::Finish);
+    }
+}

@@ -1,0 +1,110 @@
+//! The rules of event time: every window has one, declared once above it, and append mode has a watermark that closes it.
+
+use crate::pipeline::document::Placed;
+use crate::pipeline::graph::{Graph, Node};
+use crate::pipeline::problem::{Code, Problem};
+use crate::pipeline::spec::{AggregateSpec, EventTimeSpec, Operation, OutputMode, PipelineSpec};
+
+pub(super) fn check(spec: &PipelineSpec, graph: &Graph, problems: &mut Vec<Problem>) {
+    for (i, step) in spec.steps.iter().enumerate() {
+        let node = Node::Step(i);
+        if let Some(event_time) = &step.event_time {
+            declared_once(spec, graph, node, event_time, problems);
+        }
+        if let Operation::Aggregate(aggregate) = &step.operation {
+            window_has_time(spec, graph, node, &step.id, aggregate, problems);
+            no_update_above(spec, graph, node, aggregate, problems);
+        }
+    }
+}
+
+/// W-11, and what was measured of it: Spark lets a second watermark start and then fails, or never emits. Here it is refused at once.
+fn declared_once(spec: &PipelineSpec, graph: &Graph, node: Node, event_time: &EventTimeSpec, problems: &mut Vec<Problem>) {
+    let mut refuse = |what: String, expected: &str, advice: &str| problems.push(Problem::error(Code::EventTime, event_time.span, what, expected, advice));
+    if aggregate_of(spec, node).is_some() {
+        refuse("an aggregate declares `event_time`".to_owned(), "none, because the event time of its rows is `window_end`", "remove it");
+        return;
+    }
+    let above = graph.above(node);
+    if let Some(aggregate) = above.iter().find(|above| aggregate_of(spec, **above).is_some()) {
+        let what = format!("`event_time` is declared after the aggregate `{}`", id_of(spec, *aggregate));
+        refuse(what, "none, because the event time of an aggregate's rows is `window_end`, under the watermark that closed the window", "remove it");
+    } else if let Some(first) = above.iter().find(|above| event_time_of(spec, **above).is_some()) {
+        let what = format!("`event_time` is declared a second time, after `{}`", id_of(spec, *first));
+        refuse(what, "one declaration on the way from a source to a window", "keep the one where the column gets its final value, remove the other");
+    }
+}
+
+fn window_has_time(spec: &PipelineSpec, graph: &Graph, node: Node, id: &str, aggregate: &AggregateSpec, problems: &mut Vec<Problem>) {
+    let declarations = declarations(spec, graph, node);
+    if let Some((origin, _)) = declarations.iter().find(|(_, event_time)| event_time.is_none()) {
+        let what = format!("the window of `{id}` has no event time, as nothing declares one for the rows of `{}`", id_of(spec, *origin));
+        let advice = "add `event_time = { column = \"timestamp\", watermark = \"1 minute\" }` to the source, or to the step that makes the column";
+        problems.push(Problem::error(Code::EventTime, aggregate.window.span, what, "a column with the time at which things happened", advice));
+        return;
+    }
+    let Some((_, Some(open))) = declarations.iter().find(|(_, event_time)| event_time.is_some_and(|event_time| event_time.watermark.is_none())) else { return };
+    let place = spec.document.place(open.span);
+    match aggregate.output_mode.value {
+        // O-1
+        OutputMode::Append => {
+            let what = format!("`{id}` appends a window when it is closed, but the `event_time` at {place} has no watermark, so none ever is");
+            let advice = "add `watermark = \"1 minute\"` there, or set `output_mode = \"update\"` here";
+            problems.push(Problem::error(Code::OutputMode, aggregate.output_mode.span, what, "a watermark", advice));
+        }
+        // O-2
+        OutputMode::Update => {
+            let what = format!("the `event_time` at {place} has no watermark");
+            let advice = "add `watermark = \"1 minute\"` there";
+            problems.push(Problem::warning(Code::EventTime, aggregate.window.span, what, format!("`{id}` keeps every window for ever"), advice));
+        }
+    }
+}
+
+/// O-5: a row that comes out again would be counted again.
+fn no_update_above(spec: &PipelineSpec, graph: &Graph, node: Node, aggregate: &AggregateSpec, problems: &mut Vec<Problem>) {
+    let updating = graph.above(node).into_iter().find(|above| aggregate_of(spec, *above).is_some_and(|above| above.output_mode.value == OutputMode::Update));
+    if let Some(above) = updating {
+        let what = format!("an aggregate of the aggregate `{}`, which gives a window's row again in each epoch that changes it", id_of(spec, above));
+        let advice = format!("set `output_mode = \"append\"` on `{}`", id_of(spec, above));
+        problems.push(Problem::error(Code::OutputMode, aggregate.window.span, what, "each row once", advice));
+    }
+}
+
+/// What declares the time of the rows that reach a node: on every way up the first declaration, or none with the source where the way ends.
+fn declarations<'a>(spec: &'a PipelineSpec, graph: &Graph, node: Node) -> Vec<(Node, Option<&'a EventTimeSpec>)> {
+    let mut found = Vec::new();
+    for input in graph.inputs(node) {
+        match (event_time_of(spec, *input), input) {
+            (Some(event_time), _) => found.push((*input, Some(event_time))),
+            (None, Node::Source(_)) => found.push((*input, None)),
+            (None, Node::Step(_)) => found.extend(declarations(spec, graph, *input)),
+        }
+    }
+    found
+}
+
+fn aggregate_of(spec: &PipelineSpec, node: Node) -> Option<&AggregateSpec> {
+    match node {
+        Node::Step(step) => match &spec.steps.get(step)?.operation {
+            Operation::Aggregate(aggregate) => Some(aggregate),
+            Operation::Transform(_) => None,
+        },
+        Node::Source(_) => None,
+    }
+}
+
+fn event_time_of(spec: &PipelineSpec, node: Node) -> Option<&EventTimeSpec> {
+    match node {
+        Node::Source(source) => spec.sources.get(source)?.event_time.as_ref(),
+        Node::Step(step) => spec.steps.get(step)?.event_time.as_ref(),
+    }
+}
+
+fn id_of(spec: &PipelineSpec, node: Node) -> &str {
+    let id: Option<&Placed<String>> = match node {
+        Node::Source(source) => spec.sources.get(source).map(|source| &source.id),
+        Node::Step(step) => spec.steps.get(step).map(|step| &step.id),
+    };
+    id.map_or("", |id| id.as_str())
+}

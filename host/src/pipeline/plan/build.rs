@@ -1,0 +1,263 @@
+//! Walks the graph once, in the order of the data, and makes the plan. A node that fails leaves a gap, and what is behind a gap is passed over, so that each
+//! problem is said once.
+
+use arrow_schema::SchemaRef;
+
+use super::{
+    EventTime, Node, Opener, Plan, PlannedAggregate, PlannedKafkaSink, PlannedOperation, PlannedSink, PlannedSource, PlannedStep, PlannedTarget, PlannedTopic,
+    RowTime, columns, failure,
+};
+use crate::pipeline::check::{Checked, delivery};
+use crate::pipeline::document::Span;
+use crate::pipeline::problem::{Code, Problem, Refused};
+use crate::pipeline::spec::{
+    AggregateSpec, EventTimeSpec, KafkaSink, KafkaTopic, Operation, PipelineSpec, SinkSpec, SourceSpec, StepSpec, Target, TransformSpec,
+};
+
+pub(super) struct Builder<'a, O: Opener> {
+    checked: &'a Checked,
+    opener: &'a mut O,
+    problems: Vec<Problem>,
+    /// What comes out of each source, and of each step in the order of the document.
+    source_rows: Vec<Option<Rows>>,
+    step_rows: Vec<Option<Rows>>,
+}
+
+/// What comes out of a node.
+#[derive(Clone)]
+struct Rows {
+    schema: SchemaRef,
+    time: Time,
+}
+
+/// When rows happened, as far as their columns say.
+#[derive(Clone, PartialEq)]
+enum Time {
+    /// Nothing has declared it.
+    Undeclared,
+    /// This column says it.
+    Column(RowTime),
+    /// It was declared, but a step did not pass the column on.
+    Lost { column: String, step: String },
+}
+
+/// The window's end stands second in an aggregate's rows.
+const OF_AGGREGATE: Time = Time::Column(RowTime { column: 1, is_window_end: true });
+
+impl<'a, O: Opener> Builder<'a, O> {
+    pub(super) fn new(checked: &'a Checked, opener: &'a mut O) -> Self {
+        let step_rows = vec![None; checked.spec.steps.len()];
+        Self { checked, opener, problems: Vec::new(), source_rows: Vec::new(), step_rows }
+    }
+
+    pub(super) fn build(mut self) -> Result<Plan<O::Transform, O::Aggregate>, Refused> {
+        let spec = &self.checked.spec;
+        let mut sources = Vec::new();
+        for source in &spec.sources {
+            let (planned, rows) = self.source(source).unzip();
+            self.source_rows.push(rows);
+            sources.extend(planned);
+        }
+        let mut steps = Vec::new();
+        for &position in &self.checked.graph.order {
+            let (planned, rows) = self.step(position).unzip();
+            if let Some(slot) = self.step_rows.get_mut(position) {
+                *slot = rows;
+            }
+            steps.extend(planned);
+        }
+        let sinks: Vec<PlannedSink> = spec.sinks.iter().zip(&self.checked.graph.sink_inputs).filter_map(|(sink, input)| self.sink(sink, *input)).collect();
+        if !self.problems.is_empty() {
+            return Err(Refused::new(&spec.document, self.problems));
+        }
+        Ok(Plan {
+            name: spec.name.value.clone(),
+            trigger: spec.trigger,
+            limits: spec.limits,
+            max_rejected: spec.max_rejected,
+            sources,
+            steps,
+            sinks,
+            dead_letters: spec.dead_letters.as_ref().and_then(|topic| planned_topic(spec, topic)),
+        })
+    }
+
+    fn source(&mut self, source: &SourceSpec) -> Option<(PlannedSource, Rows)> {
+        let schema = columns::of_source(source, &mut self.problems)?;
+        let of = format!("the source `{}`", source.id);
+        let event_time = match &source.event_time {
+            Some(declared) => Some(self.declared(declared, &schema, &of)?),
+            None => None,
+        };
+        let rows = Rows { schema: schema.clone(), time: event_time.map_or(Time::Undeclared, Time::declared) };
+        let planned = PlannedSource {
+            id: source.id.value.clone(),
+            origin: source.origin.clone(),
+            format: source.format.clone(),
+            metadata: source.metadata.clone(),
+            schema,
+            event_time,
+        };
+        Some((planned, rows))
+    }
+
+    fn step(&mut self, position: usize) -> Option<(Step<O>, Rows)> {
+        let step = self.checked.spec.steps.get(position)?;
+        let nodes = self.checked.graph.step_inputs.get(position)?;
+        let input = self.united(step, nodes)?;
+        let (operation, rows, event_time) = match &step.operation {
+            Operation::Transform(transform) => self.transform(step, transform, &input)?,
+            Operation::Aggregate(aggregate) => self.aggregate(step, aggregate, &input)?,
+        };
+        let planned = PlannedStep {
+            id: step.id.value.clone(),
+            inputs: nodes.iter().map(|node| self.in_plan(*node)).collect(),
+            input_schema: input.schema,
+            operation,
+            schema: rows.schema.clone(),
+            event_time,
+        };
+        Some((planned, rows))
+    }
+
+    /// The rows of all inputs together.
+    fn united(&mut self, step: &StepSpec, nodes: &[Node]) -> Option<Rows> {
+        let inputs: Vec<Rows> = nodes.iter().map(|node| self.rows(*node).cloned()).collect::<Option<_>>()?;
+        let (first, others) = inputs.split_first()?;
+        if others.is_empty() {
+            return Some(first.clone());
+        }
+        let named: Vec<(&str, SchemaRef, Span)> = step.inputs.iter().zip(&inputs).map(|(id, rows)| (id.as_str(), rows.schema.clone(), id.span)).collect();
+        let schema = columns::of_union(&named, &mut self.problems)?;
+        if let Some((id, _)) = step.inputs.iter().zip(&inputs).find(|(_, rows)| rows.time != first.time) {
+            let what = format!("`{}` and `{id}` have not the same event time", named.first()?.0);
+            let expected = "one column that says when the rows of every input happened";
+            self.problems.push(Problem::error(Code::EventTime, id.span, what, expected, "declare `event_time` on the same column for each of them"));
+            return None;
+        }
+        Some(Rows { schema, time: first.time.clone() })
+    }
+
+    fn transform(&mut self, step: &StepSpec, transform: &TransformSpec, input: &Rows) -> Option<Made<O>> {
+        let opened = match self.opener.open_transform(&step.id, transform, &input.schema) {
+            Ok(opened) => opened,
+            Err(failure) => {
+                self.problems.push(failure::problem(failure, step));
+                return None;
+            }
+        };
+        let of = format!("the output of the step `{}`", step.id);
+        let event_time = match &step.event_time {
+            Some(declared) => Some(self.declared(declared, &opened.output, &of)?),
+            None => None,
+        };
+        let time = match (event_time, &input.time) {
+            (Some(declared), _) => Time::declared(declared),
+            (None, Time::Column(time)) => match opened.passed.iter().position(|passed| *passed == Some(time.column)) {
+                Some(column) => Time::Column(RowTime { column, ..*time }),
+                None => Time::Lost { column: input.schema.fields().get(time.column)?.name().clone(), step: step.id.value.clone() },
+            },
+            (None, lost_or_undeclared) => lost_or_undeclared.clone(),
+        };
+        Some((PlannedOperation::Transform(opened.plugin), Rows { schema: opened.output, time }, event_time))
+    }
+
+    fn aggregate(&mut self, step: &StepSpec, aggregate: &AggregateSpec, input: &Rows) -> Option<Made<O>> {
+        let of = format!("the input of the step `{}`", step.id);
+        // Every key is looked for before the first failure counts, so that one run shows all that are missing.
+        let key: Vec<Option<usize>> = aggregate.key.iter().map(|name| columns::find(&input.schema, name, &of, &mut self.problems)).collect();
+        let time = self.window_time(aggregate, &input.time);
+        let (key, time) = (key.into_iter().collect::<Option<Vec<usize>>>()?, time?);
+        let opened = match self.opener.open_aggregate(&step.id, aggregate, &input.schema) {
+            Ok(opened) => opened,
+            Err(failure) => {
+                self.problems.push(failure::problem(failure, step));
+                return None;
+            }
+        };
+        let made = opened.output.fields();
+        let schema = columns::of_aggregate(&input.schema, &key, &aggregate.key, made, aggregate.call.config.place(""), &mut self.problems)?;
+        let planned = PlannedAggregate { plugin: opened.plugin, key, window: aggregate.window.value, time, output_mode: aggregate.output_mode.value };
+        Some((PlannedOperation::Aggregate(planned), Rows { schema, time: OF_AGGREGATE }, None))
+    }
+
+    fn window_time(&mut self, aggregate: &AggregateSpec, time: &Time) -> Option<RowTime> {
+        let (what, advice) = match time {
+            Time::Column(time) => return Some(*time),
+            Time::Undeclared => ("no event time is declared for the rows of this window".to_owned(), "declare `event_time` on the source".to_owned()),
+            Time::Lost { column, step } => {
+                let advice =
+                    format!("let `{step}` pass `{column}` on as it is; if it makes the column anew, move `event_time` from where it is declared to `{step}`");
+                (format!("the event time `{column}` is lost in the step `{step}`, which does not pass it on"), advice)
+            }
+        };
+        self.problems.push(Problem::error(Code::EventTime, aggregate.window.span, what, "a column with the time at which things happened", advice));
+        None
+    }
+
+    fn declared(&mut self, declared: &EventTimeSpec, schema: &SchemaRef, of: &str) -> Option<EventTime> {
+        let column = columns::find_timestamp(schema, &declared.column, of, &mut self.problems)?;
+        Some(EventTime { column, watermark: declared.watermark, max_future: declared.max_future })
+    }
+
+    fn sink(&mut self, sink: &SinkSpec, input: Node) -> Option<PlannedSink> {
+        let schema = self.rows(input)?.schema.clone();
+        let target = match &sink.target {
+            Target::Kafka(kafka) => PlannedTarget::Kafka(self.kafka_sink(sink, kafka, &schema)?),
+            Target::Console(_) => PlannedTarget::Console,
+            Target::Memory => PlannedTarget::Memory,
+        };
+        Some(PlannedSink { id: sink.id.value.clone(), input: self.in_plan(input), schema, target })
+    }
+
+    fn kafka_sink(&mut self, sink: &SinkSpec, kafka: &KafkaSink, schema: &SchemaRef) -> Option<PlannedKafkaSink> {
+        let of = format!("`{}`", sink.input);
+        let problems = &mut self.problems;
+        let key: Vec<Option<usize>> = kafka.key.iter().map(|name| columns::find(schema, name, &of, problems)).collect();
+        let headers: Vec<Option<(String, usize)>> =
+            kafka.headers.iter().map(|(header, name)| Some((header.clone(), columns::find(schema, name, &of, problems)?))).collect();
+        let timestamp = match &kafka.timestamp {
+            Some(name) => Some(columns::find_timestamp(schema, name, &of, problems)?),
+            None => None,
+        };
+        Some(PlannedKafkaSink {
+            topic: planned_topic(&self.checked.spec, &kafka.topic)?,
+            key: key.into_iter().collect::<Option<_>>()?,
+            partitioner: kafka.partitioner,
+            timestamp,
+            headers: headers.into_iter().collect::<Option<_>>()?,
+        })
+    }
+
+    /// None behind a gap.
+    fn rows(&self, node: Node) -> Option<&Rows> {
+        match node {
+            Node::Source(source) => self.source_rows.get(source)?.as_ref(),
+            Node::Step(step) => self.step_rows.get(step)?.as_ref(),
+        }
+    }
+
+    /// A node of the document as the plan counts it.
+    fn in_plan(&self, node: Node) -> Node {
+        match node {
+            Node::Source(_) => node,
+            Node::Step(step) => Node::Step(self.checked.graph.order.iter().take_while(|ordered| **ordered != step).count()),
+        }
+    }
+}
+
+type Step<O> = PlannedStep<<O as Opener>::Transform, <O as Opener>::Aggregate>;
+/// What a step does, gives and declares.
+type Made<O> = (PlannedOperation<<O as Opener>::Transform, <O as Opener>::Aggregate>, Rows, Option<EventTime>);
+
+impl Time {
+    fn declared(event_time: EventTime) -> Self {
+        Self::Column(RowTime { column: event_time.column, is_window_end: false })
+    }
+}
+
+/// `check` has refused a topic without brokers.
+fn planned_topic(spec: &PipelineSpec, topic: &KafkaTopic) -> Option<PlannedTopic> {
+    let brokers = delivery::brokers(spec, topic)?.clone();
+    Some(PlannedTopic { brokers, topic: topic.topic.value.clone(), create: topic.create, properties: topic.properties.clone() })
+}

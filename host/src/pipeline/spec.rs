@@ -1,0 +1,88 @@
+//! Owns what a pipeline document says: one type for each of its tables, defaults filled in, units resolved, every name with its place. It is made by `parse` alone;
+//! what runs is another type, in `plan.rs`.
+
+mod sink;
+mod source;
+mod step;
+
+use std::path::PathBuf;
+
+pub use sink::*;
+pub use source::*;
+pub use step::*;
+
+use super::document::{Document, Placed};
+use super::text::Text;
+use super::unit::{ByteSize, ShareMillionths};
+use crate::epoch::trigger::Trigger;
+
+/// A pipeline.
+#[derive(Debug, Clone)]
+pub struct PipelineSpec {
+    /// The text it was read from, for messages and for paths beside it.
+    pub document: Document,
+    /// Letters, digits, `-`, `_`, `.`: the group and transactional ids come from it.
+    pub name: Placed<String>,
+    /// When epochs begin.
+    pub trigger: Trigger,
+    /// Where the state lives, if not in `var/<name>` beside the document.
+    pub state_dir: Option<Placed<Text>>,
+    /// What an epoch may hold.
+    pub limits: EpochLimits,
+    /// When an epoch has too many rejected rows.
+    pub max_rejected: MaxRejected,
+    /// `[[source]]`, in order.
+    pub sources: Vec<SourceSpec>,
+    /// `[[step]]`, in order.
+    pub steps: Vec<StepSpec>,
+    /// `[[sink]]`, in order.
+    pub sinks: Vec<SinkSpec>,
+    /// Where rows go that can't go on; none: a file in the state folder.
+    pub dead_letters: Option<KafkaTopic>,
+}
+
+/// What an epoch may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EpochLimits {
+    /// Larger: more memory, and more to do again after a crash. Smaller: more commits for the same rows.
+    pub max_epoch_bytes: ByteSize,
+    /// In records; none: no such limit.
+    pub max_records: Option<u64>,
+}
+
+/// `max_rejected = "1%"`, or `{ share = "1%", at_least_rows = 100 }`: an epoch with more rejected rows than both allow stops the pipeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaxRejected {
+    /// Of the rows of the epoch.
+    pub share: ShareMillionths,
+    /// So many are allowed however small the epoch is.
+    pub at_least_rows: u64,
+}
+
+impl PipelineSpec {
+    /// Where the state lives. Like `Text::expose`, it may hold what came from the environment.
+    pub fn state_dir(&self) -> PathBuf {
+        match &self.state_dir {
+            Some(path) => self.document.beside(path.expose()),
+            None => self.document.beside(format!("var/{}", self.name.value)),
+        }
+    }
+}
+
+impl EpochLimits {
+    /// 64 MB: about a second of work for one core, and small beside the memory of any machine that runs this.
+    pub const DEFAULT: Self = Self { max_epoch_bytes: ByteSize::from_bytes(64_000_000), max_records: None };
+}
+
+impl MaxRejected {
+    /// 1 %, and 100 rows, so that one bad record in a quiet minute stops nothing.
+    pub const DEFAULT: Self = match ShareMillionths::new(10_000) {
+        Some(share) => Self { share, at_least_rows: 100 },
+        None => panic!("1 % is a share"),
+    };
+
+    /// Whether an epoch of `rows` may have so many `rejected`.
+    pub fn allows(&self, rejected: u64, rows: u64) -> bool {
+        rejected <= self.at_least_rows || u128::from(rejected) * 1_000_000 <= u128::from(rows) * u128::from(self.share.millionths())
+    }
+}
