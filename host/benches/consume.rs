@@ -46,8 +46,8 @@ fn produce(brokers: &str, topic: &str, compression: &str) -> anyhow::Result<()> 
     }
     transaction.flush(PATIENCE)?;
     measure.end(&format!("produce {compression}"), RECORDS, batch.values.data.len() * RECORDS / 1_000);
-    transaction.commit(&Marker { epoch: 1, identity: "bench".to_owned() }, &Positions::new(), PATIENCE)?;
-    Ok(())
+    transaction.mark(&Marker { epoch: 1, identity: "bench".to_owned() }, &Positions::new(), PATIENCE)?;
+    Ok(transaction.commit(PATIENCE)?)
 }
 
 fn consume(brokers: &str, topic: &str, compression: &str) -> anyhow::Result<()> {

@@ -2,13 +2,12 @@
 //! that range. It knows nothing of formats, windows or plugins, and it never commits anything: positions belong to the epoch.
 
 pub mod kafka;
+pub mod memory;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-
-pub mod memory;
 
 use serde::{Deserialize, Serialize};
 

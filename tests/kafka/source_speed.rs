@@ -107,7 +107,8 @@ fn memory_is_flat_whatever_the_backlog() {
         let topic = Topic::new(partitions);
         let producer = producer(topic.broker, &[("compression.type", "lz4"), ("linger.ms", "20"), ("queue.buffering.max.kbytes", "65536")]);
         // A gigabyte of records of the usual size, which compress as JSON does.
-        let filler = "\"campaign_id\":\"campaign-12\",\"ad_format\":\"banner\",\"country\":\"DE\",\"device\":\"mobile\",\"event_type\":\"click\",\"revenue\":0.25}";
+        let filler =
+            "\"campaign_id\":\"campaign-12\",\"ad_format\":\"banner\",\"country\":\"DE\",\"device\":\"mobile\",\"event_type\":\"click\",\"revenue\":0.25}";
         for i in 0..4_000_000_u64 {
             let value = format!("{{\"event_id\":\"{:016x}{:016x}{:016x}\",\"user_id\":\"{i}\",{filler}{filler}", i.wrapping_mul(0x9e37_79b9_7f4a_7c15), !i, i);
             let mut record = BaseRecord::<(), _>::to(&topic.name).partition(i as i32 % partitions).payload(&value);

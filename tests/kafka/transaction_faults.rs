@@ -12,7 +12,7 @@ use weir::source::Positions;
 use weir_tests::broker::{Broker, eventually};
 
 use crate::support::*;
-use crate::transaction::{encoded, marker};
+use crate::transaction::{commit, encoded, marker};
 
 #[test]
 fn a_second_process_fences_the_first_and_ends_its_transaction() {
@@ -29,9 +29,9 @@ fn a_second_process_fences_the_first_and_ends_its_transaction() {
     assert_eq!(second.marker(PATIENCE).unwrap(), None);
     second.begin().unwrap();
     second.send(&output.name, encoded(["of the second"])).unwrap();
-    second.commit(&marker(1), &Positions::new(), PATIENCE).unwrap();
+    commit(&mut second, &marker(1), &Positions::new(), PATIENCE).unwrap();
 
-    let error = first.commit(&marker(1), &Positions::new(), PATIENCE).unwrap_err();
+    let error = commit(&mut first, &marker(1), &Positions::new(), PATIENCE).unwrap_err();
     assert!(matches!(error, TransactionError::Fenced { .. }), "{error}");
     assert_eq!(output.values(), ["of the second"]);
 }
@@ -87,7 +87,7 @@ fn the_process_that_is_paused() {
     transaction.flush(PATIENCE).unwrap();
     println!("the transaction is open");
     std::io::stdin().read_line(&mut String::new()).unwrap();
-    println!("commit: {}", transaction.commit(&marker(1), &Positions::new(), PATIENCE).map_or_else(|error| error.to_string(), |()| "done".into()));
+    println!("commit: {}", commit(&mut transaction, &marker(1), &Positions::new(), PATIENCE).map_or_else(|error| error.to_string(), |()| "done".into()));
 }
 
 fn options_for(brokers: &str, pipeline: &str, topic: &str) -> KafkaTransactionOptions {
@@ -116,7 +116,7 @@ fn a_transaction_that_outlived_its_timeout_is_fenced() {
         let (_, stable_end) = reader.fetch_watermarks(&output.name, 0, PATIENCE).unwrap();
         (stable_end > 0).then_some(())
     });
-    let error = transaction.commit(&marker(1), &Positions::new(), PATIENCE).unwrap_err();
+    let error = commit(&mut transaction, &marker(1), &Positions::new(), PATIENCE).unwrap_err();
     assert!(matches!(error, TransactionError::Fenced { .. }), "{error}");
     // And a new start finds everything as it was.
     transaction.fence(PATIENCE).unwrap();
@@ -135,7 +135,7 @@ fn a_producer_with_an_open_transaction_goes_without_delay() {
     println!("a new producer in place of one with an open transaction: {:?}", began.elapsed());
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     transaction.begin().unwrap();
-    transaction.commit(&marker(1), &Positions::new(), PATIENCE).unwrap();
+    commit(&mut transaction, &marker(1), &Positions::new(), PATIENCE).unwrap();
     assert_eq!(output.values(), Vec::<String>::new());
 }
 
@@ -167,8 +167,8 @@ fn a_commit_whose_marker_got_no_answer_is_aborted_and_made_again() {
     transaction.flush(PATIENCE).unwrap();
     broker.signal("STOP").unwrap();
     let began = Instant::now();
-    let error = transaction.commit(&marker(1), &Positions::new(), Duration::from_secs(1)).unwrap_err();
-    // The marker was not acknowledged: nothing can have been committed.
+    let error = commit(&mut transaction, &marker(1), &Positions::new(), Duration::from_secs(1)).unwrap_err();
+    // The marker was not acknowledged: nothing is committed.
     assert!(matches!(error, TransactionError::MustAbort { .. }), "{error}");
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     broker.signal("CONT").unwrap();
@@ -176,7 +176,7 @@ fn a_commit_whose_marker_got_no_answer_is_aborted_and_made_again() {
 
     transaction.begin().unwrap();
     transaction.send(&output.name, encoded(["row again"])).unwrap();
-    transaction.commit(&marker(1), &Positions::new(), PATIENCE).unwrap();
+    commit(&mut transaction, &marker(1), &Positions::new(), PATIENCE).unwrap();
     assert_eq!((output.values(), transaction.marker(PATIENCE).unwrap()), (vec!["row again".to_owned()], Some(marker(1).identity)));
 }
 
@@ -192,7 +192,7 @@ fn an_open_transaction_survives_a_restart_of_the_broker() {
     broker.stop().unwrap();
     broker.start_again().unwrap();
     transaction.send(&output.name, encoded(["after"])).unwrap();
-    transaction.commit(&marker(1), &Positions::new(), PATIENCE).unwrap();
+    commit(&mut transaction, &marker(1), &Positions::new(), PATIENCE).unwrap();
     assert_eq!((output.values(), transaction.marker(PATIENCE).unwrap()), (vec!["before".to_owned(), "after".into()], Some(marker(1).identity)));
 }
 
@@ -222,12 +222,12 @@ fn a_slow_answer_to_the_commit_is_unknown_until_it_is_asked_for_again() {
     transaction.begin().unwrap();
     transaction.send("out", encoded(["row"])).unwrap();
     transaction.flush(PATIENCE).unwrap();
-    // The marker goes through, then every answer takes longer than the commit waits.
-    cluster.broker_round_trip_time(1, Duration::from_millis(400)).unwrap();
-    let error = transaction.commit(&marker(1), &Positions::new(), Duration::from_millis(1_400)).unwrap_err();
+    transaction.mark(&marker(1), &Positions::new(), PATIENCE).unwrap();
+    cluster.broker_round_trip_time(1, Duration::from_secs(1)).unwrap();
+    let error = transaction.commit(Duration::from_millis(200)).unwrap_err();
     assert!(matches!(error, TransactionError::Retriable { .. }), "{error}");
     cluster.broker_round_trip_time(1, Duration::ZERO).unwrap();
-    transaction.commit_again(PATIENCE).unwrap();
+    transaction.commit(PATIENCE).unwrap();
     transaction.begin().unwrap();
     transaction.abort(PATIENCE).unwrap();
 }

@@ -19,8 +19,8 @@ use anyhow::Context as _;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::topic_partition_list::{Offset as ListOffset, TopicPartitionList};
 
-pub(crate) use self::client::{Consumer, Context, SOCKET_TIMEOUT, Secrets, configure, create, log_line, refused};
 use self::client::Wake;
+pub(crate) use self::client::{Consumer, Context, SOCKET_TIMEOUT, Secrets, configure, create, log_line, now, refused};
 use self::discovery::{KnownTopic, Question};
 use self::message::Runs;
 use self::partition::{Progress, Reader};
@@ -283,7 +283,7 @@ impl Source for KafkaSource {
                 self.client.context().answered();
                 waiting_since = None;
             } else {
-                self.wait_for_records(*waiting_since.get_or_insert_with(Instant::now))?;
+                self.wait_for_records(*waiting_since.get_or_insert_with(now))?;
             }
         }
     }

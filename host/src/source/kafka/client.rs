@@ -5,7 +5,7 @@ use std::ffi::CString;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::{self, NonNull};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};
 use rdkafka::bindings as sys;
@@ -101,6 +101,12 @@ pub(crate) fn refused(error: &KafkaError, secrets: &Secrets) -> anyhow::Error {
         KafkaError::ClientCreation(reason) => anyhow!("the Kafka client can't be made: {}", secrets.redact(reason)),
         error => anyhow!("the Kafka client can't be made: {}", secrets.redact(&error.to_string())),
     }
+}
+
+/// The time that answers are waited by. It decides nothing that an epoch keeps.
+#[expect(clippy::disallowed_methods, reason = "the brokers' answers are late by the wall clock")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
 }
 
 impl Context {

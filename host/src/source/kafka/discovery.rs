@@ -9,7 +9,7 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use super::client::{Consumer, Wake};
+use super::client::{Consumer, Wake, now};
 use super::cluster::{self, Answer, Answers, End, Found, Topic};
 use super::partition::{Reader, Trouble};
 use super::{CHECK_INTERVAL, KafkaSource, Loss, OnDataLoss, PATIENCE, StartingOffset, StartingOffsets, connect};
@@ -53,11 +53,11 @@ impl Question {
 
     /// Makes it due.
     fn hurry(&mut self) {
-        self.asked = self.asked.map(|_| Instant::now() - PATIENCE);
+        self.asked = self.asked.map(|_| now() - PATIENCE);
     }
 
     fn sent(&mut self) {
-        self.asked = Some(Instant::now());
+        self.asked = Some(now());
         self.in_flight = true;
     }
 }
@@ -78,8 +78,8 @@ impl KafkaSource {
             }
         }
         self.learn(found)?;
-        self.layout.asked = Some(Instant::now());
-        self.ends.asked = Some(Instant::now());
+        self.layout.asked = Some(now());
+        self.ends.asked = Some(now());
         self.started = true;
         Ok(())
     }
@@ -150,9 +150,7 @@ impl KafkaSource {
     pub(super) fn check_loss(&self) -> Result<(), SourceError> {
         match self.loss.clone() {
             None => Ok(()),
-            Some(Loss { partition, position, reason }) => {
-                Err(SourceError::DataLoss { source_id: self.options.id.clone(), partition, position, reason })
-            }
+            Some(Loss { partition, position, reason }) => Err(SourceError::DataLoss { source_id: self.options.id.clone(), partition, position, reason }),
         }
     }
 
@@ -314,7 +312,7 @@ impl KafkaSource {
             self.poll();
             self.client.context().down().is_some()
         };
-        match answers.wait_until(Instant::now() + PATIENCE, give_up).map_err(|error| self.failed(error))? {
+        match answers.wait_until(now() + PATIENCE, give_up).map_err(|error| self.failed(error))? {
             Some(Answer::Failed { code, reason }) => Err(self.unreachable(format!("{} ({code})", self.client.context().redact(&reason)))),
             Some(answer) => {
                 self.client.context().answered();
