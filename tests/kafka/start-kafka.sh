@@ -152,6 +152,8 @@ done
 
 if [ "$parent" != 0 ]; then
     (
+        # An interrupted test run interrupts the whole process group: this one still cleans up.
+        trap '' INT TERM HUP
         tail --pid="$parent" -s 0.5 -f /dev/null
         # The pid may be another one by now: the broker is started anew with the same folder.
         pid=$(cat "$dir/pid" 2>/dev/null || true)
