@@ -31,7 +31,6 @@ const PREPARED: &str = "prepared";
 const COMMITTED: &str = "committed";
 const FORWARDED: &str = "forwarded";
 const IDENTITIES: &str = "state-identities";
-const POSITIONS: &str = "initial-positions/";
 
 /// What a store is opened for.
 #[derive(Debug, Clone, Copy)]
@@ -222,20 +221,6 @@ impl Store {
         self.write("drop the prepared epoch", batch)
     }
 
-    /// Where a source's partitions begin, by `topic/number`, if that was ever resolved.
-    pub fn initial_positions(&self, source: &str) -> Result<Option<BTreeMap<String, i64>>, StateError> {
-        self.record(&positions_key(source))
-    }
-
-    /// Writes down where a source's partitions begin, so that `latest` does not move with a restart (C-3). Once: it is refused if it is there.
-    pub fn write_initial_positions(&self, source: &str, positions: &BTreeMap<String, i64>) -> Result<(), StateError> {
-        let key = positions_key(source);
-        if self.bytes(&key)?.is_some() {
-            return Err(anyhow!("the initial positions of source `{source}` are already written, and are written once").into());
-        }
-        self.put(&format!("write the initial positions of source `{source}`"), &key, &json(positions)?)
-    }
-
     /// The number of a state identity; a new one is durable before it is returned, so no state names one that is not there.
     pub fn intern(&self, identity: &StateIdentity) -> Result<IdentityId, StateError> {
         let mut known = self.identities.lock().unwrap_or_else(PoisonError::into_inner);
@@ -324,9 +309,6 @@ impl Store {
     }
 }
 
-fn positions_key(source: &str) -> String {
-    format!("{POSITIONS}{source}")
-}
 
 fn json(value: &impl Serialize) -> anyhow::Result<Vec<u8>> {
     serde_json::to_vec(value).context("write a state record as JSON")

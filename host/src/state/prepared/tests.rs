@@ -5,14 +5,17 @@ use proptest::prelude::*;
 use super::*;
 
 fn record() -> EpochRecord {
-    let partition = PartitionRecord { from: 10, to: 25, watermark_us: Some(-1), max_event_time_us: None, idle: true, last_seen_us: 7 };
+    let partition = PartitionRecord { from: 10, to: 25 };
+    let clock = PartitionClock { newest_event_us: Some(-1), quiet_since_us: Some(7), idle: true };
+    let event_time = EventTimeRecord { watermark: Watermark(60_000), partitions: BTreeMap::from([("ad-events/0".into(), clock)]) };
     EpochRecord {
         epoch: 7,
         attempt: u64::MAX - 1,
         base: "3fd4.../6/0000000000000001/0000000000000002".into(),
         clock_us: 1_700_000_000_000_000,
-        eviction_watermark_us: Some(60_000_000),
-        late_watermark_us: None,
+        eviction_watermark_ms: Some(60_000),
+        late_watermark_ms: None,
+        event_times: BTreeMap::from([("events".into(), event_time)]),
         sources: BTreeMap::from([("events".into(), SourceRecord { partitions: BTreeMap::from([("ad-events/0".into(), partition)]) })]),
         plugins: BTreeMap::from([("clean".into(), "ab12".into())]),
         staged_files: vec![StagedFile { sink: "out".into(), staged: ".7.tmp".into(), published: "7.json".into(), rows: 3 }],
