@@ -2,13 +2,12 @@
 //! that range. It knows nothing of formats, windows or plugins, and it never commits anything: positions belong to the epoch.
 
 pub mod kafka;
+pub mod memory;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-
-pub mod memory;
 
 use serde::{Deserialize, Serialize};
 
@@ -147,7 +146,8 @@ pub trait Source: Send {
     /// `chunk_bytes` bytes.
     fn read(&mut self, ranges: &[OffsetRange], cut: Cut) -> Result<Vec<Arc<Records>>, SourceError>;
 
-    /// Waits until something new may be there, at most `timeout`. Returns at once when something is.
+    /// Waits until something may have changed since the last [`Source::offer`] began, at most `timeout`. Returns at once when it has; what was offered and not
+    /// read is nothing new.
     fn wait(&mut self, timeout: Duration);
 
     /// A name for progress and logs, such as `KafkaV2[Subscribe[ad-events]]`.

@@ -240,7 +240,10 @@ fn keys_headers_and_timestamps_come_when_they_are_wanted() {
         .insert(Header { key: "trace", value: Some("a\"b") })
         .insert(Header { key: "raw", value: Some(&[0xff_u8, 0x00][..]) })
         .insert(Header::<&str> { key: "none", value: None });
-    producer.send(BaseRecord::to(&topic.name).partition(0).key("k").payload("v").timestamp(1_700_000_000_000).headers(headers)).map_err(|(error, _)| error).unwrap();
+    producer
+        .send(BaseRecord::to(&topic.name).partition(0).key("k").payload("v").timestamp(1_700_000_000_000).headers(headers))
+        .map_err(|(error, _)| error)
+        .unwrap();
     producer.send(BaseRecord::<str, str>::to(&topic.name).partition(0).key("")).map_err(|(error, _)| error).unwrap();
     producer.send(BaseRecord::<str, str>::to(&topic.name).partition(0).payload("")).map_err(|(error, _)| error).unwrap();
     producer.flush(PATIENCE).unwrap();
@@ -257,6 +260,9 @@ fn keys_headers_and_timestamps_come_when_they_are_wanted() {
     assert_eq!(records[0].timestamps_ms[0], 1_700_000_000_000);
 
     let mut source = topic.source();
-    let records = { source.offer().unwrap(); source.read(&planned, Cut::default()).unwrap() };
+    let records = {
+        source.offer().unwrap();
+        source.read(&planned, Cut::default()).unwrap()
+    };
     assert_eq!((&records[0].keys, &records[0].headers), (&None, &None));
 }

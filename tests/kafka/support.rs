@@ -142,12 +142,8 @@ impl<'a> Topic<'a> {
 
     /// What a reader sees now: partition, offset and value.
     pub(crate) fn records(&self) -> Vec<(i32, i64, String)> {
-        let consumer: BaseConsumer = config(self.broker)
-            .set("group.id", unique("reader"))
-            .set("enable.auto.commit", "false")
-            .set("enable.partition.eof", "true")
-            .create()
-            .unwrap();
+        let consumer: BaseConsumer =
+            config(self.broker).set("group.id", unique("reader")).set("enable.auto.commit", "false").set("enable.partition.eof", "true").create().unwrap();
         let mut list = TopicPartitionList::new();
         let count = self.partitions().unwrap();
         for partition in 0..count {
@@ -158,7 +154,9 @@ impl<'a> Topic<'a> {
         let mut records = Vec::new();
         while ended < count {
             match consumer.poll(PATIENCE).expect("an answer") {
-                Ok(message) => records.push((message.partition(), message.offset(), String::from_utf8(message.payload().unwrap_or(b"(null)").to_vec()).unwrap())),
+                Ok(message) => {
+                    records.push((message.partition(), message.offset(), String::from_utf8(message.payload().unwrap_or(b"(null)").to_vec()).unwrap()))
+                }
                 Err(rdkafka::error::KafkaError::PartitionEOF(_)) => ended += 1,
                 Err(error) => panic!("{error}"),
             }

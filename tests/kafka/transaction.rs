@@ -22,6 +22,12 @@ pub(crate) fn marker(epoch: u64) -> Marker {
     Marker { epoch, identity: format!("lineage/{epoch}/attempt/checksum") }
 }
 
+/// Marks and commits, as an epoch does.
+pub(crate) fn commit(transaction: &mut KafkaTransaction, marker: &Marker, positions: &Positions, timeout: Duration) -> Result<(), TransactionError> {
+    transaction.mark(marker, positions, timeout)?;
+    transaction.commit(timeout)
+}
+
 #[test]
 fn a_commit_shows_rows_positions_and_marker_together() {
     let (input, output) = (Topic::new(2), Topic::new(2));
@@ -38,7 +44,7 @@ fn a_commit_shows_rows_positions_and_marker_together() {
     assert_eq!(output.values(), Vec::<String>::new());
     assert!(!transaction.untouched(PATIENCE).unwrap(), "records of an open transaction count");
     let positions = Positions::from([(input.partition(0), Offset(7)), (input.partition(1), Offset(9))]);
-    transaction.commit(&marker(1), &positions, PATIENCE).unwrap();
+    commit(&mut transaction, &marker(1), &positions, PATIENCE).unwrap();
 
     assert_eq!(transaction.marker(PATIENCE).unwrap(), Some(marker(1).identity));
     let mut values = output.values();
@@ -63,7 +69,7 @@ fn an_abort_shows_nothing_and_the_next_transaction_is_whole() {
 
     transaction.begin().unwrap();
     transaction.send(&output.name, encoded(["kept"])).unwrap();
-    transaction.commit(&marker(2), &position(input.partition(0), 3), PATIENCE).unwrap();
+    commit(&mut transaction, &marker(2), &position(input.partition(0), 3), PATIENCE).unwrap();
     assert_eq!((output.values(), transaction.marker(PATIENCE).unwrap()), (vec!["kept".to_owned()], Some(marker(2).identity)));
 }
 
@@ -74,7 +80,7 @@ fn an_epoch_without_rows_or_positions_has_its_marker() {
     transaction.fence(PATIENCE).unwrap();
     for epoch in [0, 1, 5] {
         transaction.begin().unwrap();
-        transaction.commit(&marker(epoch), &Positions::new(), PATIENCE).unwrap();
+        commit(&mut transaction, &marker(epoch), &Positions::new(), PATIENCE).unwrap();
         assert_eq!(transaction.marker(PATIENCE).unwrap(), Some(marker(epoch).identity));
     }
     assert!(transaction.untouched(PATIENCE).unwrap(), "a marker is no row");
@@ -87,7 +93,7 @@ fn positions_of_another_cluster_stay_out_of_the_transaction() {
     let mut transaction = KafkaTransaction::new(options.clone()).unwrap();
     transaction.fence(PATIENCE).unwrap();
     transaction.begin().unwrap();
-    transaction.commit(&marker(1), &position(input.partition(0), 3), PATIENCE).unwrap();
+    commit(&mut transaction, &marker(1), &position(input.partition(0), 3), PATIENCE).unwrap();
     assert_eq!(committed(&input, &format!("weir.{}", options.pipeline), 0), None);
 }
 
@@ -143,7 +149,7 @@ fn records_that_the_broker_never_takes_are_named_and_no_others() {
     // The producer is as good as before.
     transaction.begin().unwrap();
     transaction.send(&output.name, encoded(["good"])).unwrap();
-    transaction.commit(&marker(1), &Positions::new(), PATIENCE).unwrap();
+    commit(&mut transaction, &marker(1), &Positions::new(), PATIENCE).unwrap();
     assert_eq!(output.values(), ["good"]);
 }
 
@@ -197,10 +203,12 @@ fn keys_values_headers_and_timestamps_arrive_as_they_were_sent() {
     let (mut keys, mut values) = (Bytes::new(), Bytes::new());
     [Some(&b"k"[..]), Some(b""), None].into_iter().for_each(|key| keys.push(key));
     [Some(&b"v"[..]), None, Some(b"")].into_iter().for_each(|value| values.push(value));
-    let headers = vec![("code".to_owned(), b"late".to_vec()), ("empty".to_owned(), vec![])];
+    let mut codes = Bytes::new();
+    [Some(&b"late"[..]), None, Some(b"")].into_iter().for_each(|code| codes.push(code));
+    let headers = vec![("code".to_owned(), codes.clone()), ("again".to_owned(), codes)];
     let timestamps_ms = Some(vec![1_700_000_000_000, 1_700_000_000_001, 1_700_000_000_002]);
     transaction.send(&output.name, Encoded { keys: Some(keys), values, timestamps_ms, headers }).unwrap();
-    transaction.commit(&marker(1), &Positions::new(), PATIENCE).unwrap();
+    commit(&mut transaction, &marker(1), &Positions::new(), PATIENCE).unwrap();
 
     let consumer: BaseConsumer = config(output.broker).set("group.id", unique("reader")).create().unwrap();
     let mut list = TopicPartitionList::new();
@@ -212,16 +220,22 @@ fn keys_values_headers_and_timestamps_arrive_as_they_were_sent() {
         assert_eq!((message.key(), message.payload(), message.timestamp().to_millis()), (key, value, Some(1_700_000_000_000 + i as i64)));
         use rdkafka::message::Headers as _;
         let headers: Vec<_> = message.headers().unwrap().iter().map(|header| (header.key, header.value)).collect();
-        assert_eq!(headers, [("code", Some(&b"late"[..])), ("empty", Some(b""))]);
+        let code = [Some(&b"late"[..]), None, Some(b"")][i];
+        assert_eq!(headers, [("code", code), ("again", code)]);
     }
 }
 
 /// Where Java's `Utils.murmur2` puts keys; the hashes are those of Kafka's own unit test.
 #[test]
 fn a_key_goes_where_a_java_client_would_send_it() {
-    let hashes: [(&str, i32); 6] =
-        [("21", -973_932_308), ("foobar", -790_332_482), ("a-little-bit-long-string", -985_981_536), ("a-little-bit-longer-string", -1_486_304_829),
-            ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971), ("abc", 479_470_107)];
+    let hashes: [(&str, i32); 6] = [
+        ("21", -973_932_308),
+        ("foobar", -790_332_482),
+        ("a-little-bit-long-string", -985_981_536),
+        ("a-little-bit-longer-string", -1_486_304_829),
+        ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971),
+        ("abc", 479_470_107),
+    ];
     let output = Topic::new(7);
     let mut transaction = output.transaction();
     transaction.fence(PATIENCE).unwrap();
@@ -229,7 +243,7 @@ fn a_key_goes_where_a_java_client_would_send_it() {
     let mut keys = Bytes::new();
     hashes.iter().for_each(|(key, _)| keys.push(Some(key.as_bytes())));
     transaction.send(&output.name, Encoded { keys: Some(keys), ..encoded(hashes.iter().map(|(key, _)| key)) }).unwrap();
-    transaction.commit(&marker(1), &Positions::new(), PATIENCE).unwrap();
+    commit(&mut transaction, &marker(1), &Positions::new(), PATIENCE).unwrap();
     let found: BTreeMap<_, _> = output.records().into_iter().map(|(partition, _, value)| (value, partition)).collect();
     let wanted: BTreeMap<_, _> = hashes.iter().map(|(key, hash)| ((*key).to_owned(), (hash & 0x7fff_ffff) % 7)).collect();
     assert_eq!(found, wanted);
@@ -280,11 +294,11 @@ fn a_marker_that_does_not_fit_is_an_abort() {
     transaction.fence(PATIENCE).unwrap();
     transaction.begin().unwrap();
     let too_long = Marker { epoch: 1, identity: "x".repeat(4_097) };
-    let error = transaction.commit(&too_long, &Positions::new(), PATIENCE).unwrap_err();
+    let error = commit(&mut transaction, &too_long, &Positions::new(), PATIENCE).unwrap_err();
     assert!(matches!(error, TransactionError::MustAbort { .. }), "{error}");
     transaction.abort(PATIENCE).unwrap();
     transaction.begin().unwrap();
-    transaction.commit(&marker(1), &Positions::new(), PATIENCE).unwrap();
+    commit(&mut transaction, &marker(1), &Positions::new(), PATIENCE).unwrap();
 }
 
 /// Reported, with a bound that only a mistake exceeds: rdkafka's own commit call takes 100 ms.
@@ -299,7 +313,7 @@ fn a_commit_is_quick() {
         transaction.begin().unwrap();
         transaction.send(&output.name, encoded((0..100).map(|i| format!("record {i}")))).unwrap();
         transaction.flush(PATIENCE).unwrap();
-        transaction.commit(&marker(epoch), &Positions::new(), PATIENCE).unwrap();
+        commit(&mut transaction, &marker(epoch), &Positions::new(), PATIENCE).unwrap();
         times.push(began.elapsed());
     }
     times.sort();
@@ -315,7 +329,7 @@ fn sends_wait_while_the_queue_is_full_and_lose_nothing() {
     transaction.fence(PATIENCE).unwrap();
     transaction.begin().unwrap();
     transaction.send(&output.name, encoded((0..10_000).map(|i| i.to_string()))).unwrap();
-    transaction.commit(&marker(1), &Positions::new(), PATIENCE).unwrap();
+    commit(&mut transaction, &marker(1), &Positions::new(), PATIENCE).unwrap();
     assert_eq!(output.values().len(), 10_000);
 }
 

@@ -21,7 +21,6 @@ pub struct Broker {
 }
 
 /// The broker that all tests of this process share.
-#[expect(clippy::panic, reason = "a test without its broker can't go on")]
 pub fn shared() -> &'static Broker {
     static SHARED: LazyLock<Broker> = LazyLock::new(|| Broker::start().unwrap_or_else(|error| panic!("{error:#}")));
     &SHARED
@@ -82,7 +81,7 @@ impl Drop for Broker {
 }
 
 /// Waits until `done` gives something, and fails with `what` after 30 seconds.
-#[expect(clippy::panic, reason = "the test has failed")]
+#[expect(clippy::disallowed_methods, reason = "the broker lives by the wall clock")]
 pub fn eventually<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {

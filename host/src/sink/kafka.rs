@@ -7,13 +7,14 @@ mod producer;
 mod topics;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 
 use self::group::Group;
 use self::producer::{Flushed, Producer};
 use crate::sink::{Encoded, Marker, Transaction, TransactionError, Undeliverable};
+use crate::source::kafka::now;
 use crate::source::{Offset, Partition, Positions};
 
 /// What the transactions of a pipeline are made of.
@@ -88,7 +89,7 @@ impl KafkaTransaction {
 
     /// Makes the output topics that are missing and may be made; one that is missing and may not is an error. Learns how large their batches may be.
     pub fn ensure_topics(&mut self, timeout: Duration) -> anyhow::Result<()> {
-        let deadline = Instant::now() + timeout;
+        let deadline = now() + timeout;
         topics::ensure(&self.options, deadline)?;
         if let Some(bytes) = topics::max_batch_bytes(&self.options, deadline) {
             self.max_batch_bytes = bytes.min(MAX_BATCH_BYTES);
@@ -111,7 +112,8 @@ impl Transaction for KafkaTransaction {
         // IMPORTANT: the old producer goes first. Its late answers would otherwise count for the new one.
         self.producer = None;
         self.patience = timeout;
-        let producer = Producer::new(&self.options, self.batching, self.max_batch_bytes).map_err(|error| TransactionError::Failed { reason: format!("{error:#}") })?;
+        let producer =
+            Producer::new(&self.options, self.batching, self.max_batch_bytes).map_err(|error| TransactionError::Failed { reason: format!("{error:#}") })?;
         producer.init(timeout)?;
         self.producer = Some(producer);
         Ok(())
@@ -151,7 +153,7 @@ impl Transaction for KafkaTransaction {
     }
 
     fn mark(&mut self, marker: &Marker, positions: &Positions, timeout: Duration) -> Result<(), TransactionError> {
-        let deadline = Instant::now() + timeout;
+        let deadline = now() + timeout;
         let positions_group = self.options.with_positions.then(|| positions_group(&self.options.pipeline)).filter(|_| !positions.is_empty());
         let marker_group = marker_group(&self.options.pipeline);
         let marker_at = marker_partition(&self.options);

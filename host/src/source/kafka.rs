@@ -19,8 +19,8 @@ use anyhow::Context as _;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::topic_partition_list::{Offset as ListOffset, TopicPartitionList};
 
-pub(crate) use self::client::{Consumer, Context, Secrets, configure, create, log_line, refused};
 use self::client::Wake;
+pub(crate) use self::client::{Consumer, Context, SOCKET_TIMEOUT, Secrets, configure, create, log_line, now, refused};
 use self::discovery::{KnownTopic, Question};
 use self::message::Runs;
 use self::partition::{Progress, Reader};
@@ -117,10 +117,12 @@ const READ_PATIENCE: Duration = Duration::from_secs(20);
 /// How soon a read gives up when it is known that no broker answers: the pipeline is to say so, not to hang.
 const DOWN_PATIENCE: Duration = Duration::from_millis(500);
 
-/// The memory that records fetched ahead may take, over all partitions.
-const QUEUE_BYTES: usize = 32 << 20;
-/// A partition's share never needs to be larger: a fetch brings one megabyte.
-const MAX_SHARE_BYTES: usize = 4 << 20;
+/// What records fetched ahead may take over all partitions, and what fetches that are on their way may, compressed: in memory they are five to ten times as
+/// large. Smaller costs throughput with many partitions, larger only memory.
+const QUEUE_BYTES: usize = 8 << 20;
+const FETCH_BYTES: usize = 2 << 20;
+/// A partition's queue never needs to be larger: a fetch brings one megabyte.
+const MAX_QUEUE_BYTES: usize = 4 << 20;
 /// What most topics have at most; with more, the queues are made smaller.
 const USUAL_PARTITIONS: usize = 8;
 
@@ -281,7 +283,7 @@ impl Source for KafkaSource {
                 self.client.context().answered();
                 waiting_since = None;
             } else {
-                self.wait_for_records(*waiting_since.get_or_insert_with(Instant::now))?;
+                self.wait_for_records(*waiting_since.get_or_insert_with(now))?;
             }
         }
     }
@@ -322,17 +324,19 @@ impl KafkaSource {
 
 /// A consumer whose queues, all together, stay within [`QUEUE_BYTES`].
 fn connect(options: &KafkaSourceOptions, partitions: usize) -> anyhow::Result<Arc<Consumer>> {
-    let share_bytes = (QUEUE_BYTES / partitions.max(1)).min(MAX_SHARE_BYTES);
+    let share_bytes = (QUEUE_BYTES / partitions.max(1)).min(MAX_QUEUE_BYTES);
     let queued_kbytes = (share_bytes >> 10).max(64).to_string();
     // A queued record takes about 500 bytes beside its own.
     let queued_records = (share_bytes / 500).max(500).to_string();
-    let fetch_bytes = (share_bytes / 4).clamp(64 << 10, 1 << 20).to_string();
+    let socket_timeout_ms = SOCKET_TIMEOUT.as_millis().to_string();
+    let fetch_bytes = (FETCH_BYTES / partitions.max(1)).clamp(32 << 10, 1 << 20).to_string();
+    let all_fetch_bytes = FETCH_BYTES.to_string();
     let defaults = [
         ("client.id", "weir"),
         ("queued.max.messages.kbytes", queued_kbytes.as_str()),
         ("queued.min.messages", &queued_records),
         ("fetch.message.max.bytes", &fetch_bytes),
-        ("fetch.max.bytes", "8388608"),
+        ("fetch.max.bytes", &all_fetch_bytes),
         // The default of a second makes the fetcher sleep whenever its small queue is full.
         ("fetch.queue.backoff.ms", "5"),
         // How long a fetch waits at the broker for a record of any partition. A partition that is ready again only then waits as long for its turn.
@@ -340,6 +344,7 @@ fn connect(options: &KafkaSourceOptions, partitions: usize) -> anyhow::Result<Ar
         ("check.crcs", "true"),
         ("topic.metadata.refresh.interval.ms", "5000"),
         ("reconnect.backoff.max.ms", "500"),
+        ("socket.timeout.ms", &socket_timeout_ms),
     ];
     let fixed = [
         ("group.id", options.group.as_str()),

@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::ptr::NonNull;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::bindings as sys;
 use rdkafka::consumer::Consumer as _;
@@ -11,7 +11,7 @@ use rdkafka::topic_partition_list::{Offset as ListOffset, TopicPartitionList};
 use super::KafkaTransactionOptions;
 use super::error::of_query;
 use crate::sink::TransactionError;
-use crate::source::kafka::{Consumer, Secrets, create};
+use crate::source::kafka::{Consumer, Secrets, create, now};
 use crate::source::{Offset, Partition};
 
 /// A group without members, as a transaction names it.
@@ -46,16 +46,22 @@ pub(super) fn committed(
     partition: &Partition,
     timeout: Duration,
 ) -> Result<Option<(Offset, String)>, TransactionError> {
+    const PAUSE: Duration = Duration::from_millis(50);
     let secrets = Secrets::of(&options.properties);
-    let deadline = Instant::now() + timeout;
+    let deadline = now() + timeout;
     let fixed = [("group.id", group), ("isolation.level", "read_committed"), ("enable.auto.commit", "false")];
     let client: Consumer = create(&options.pipeline, &options.brokers, &[("client.id", "weir")], &options.properties, &fixed)
         .map_err(|error| TransactionError::Failed { reason: format!("{error:#}") })?;
     let mut list = TopicPartitionList::new();
     list.add_partition(&partition.topic, partition.number);
-    let found = client
-        .committed_offsets(list, deadline.saturating_duration_since(Instant::now()))
-        .map_err(|error| of_query(&error, &secrets))?;
+    let found = loop {
+        let left = deadline.saturating_duration_since(now());
+        match client.committed_offsets(list.clone(), left).map_err(|error| of_query(&error, &secrets)) {
+            // A coordinator that is moving, or was just made, refuses at once: serving the client meanwhile is the pause between two attempts.
+            Err(TransactionError::Retriable { .. }) if left > PAUSE => drop(client.poll(PAUSE)),
+            found => break found?,
+        }
+    };
     Ok(found.find_partition(&partition.topic, partition.number).and_then(|element| match element.offset() {
         ListOffset::Offset(offset) => Some((Offset(offset), element.metadata().to_owned())),
         _ => None,

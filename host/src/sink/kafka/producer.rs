@@ -19,7 +19,7 @@ use super::error::check;
 use super::{Batching, KafkaTransactionOptions, positions_group};
 use crate::sink::{Encoded, TransactionError, Undeliverable};
 use crate::source::Positions;
-use crate::source::kafka::{Secrets, configure, log_line, refused};
+use crate::source::kafka::{SOCKET_TIMEOUT, Secrets, configure, log_line, now, refused};
 
 /// A producer that is, or was, the only one of its transactional id.
 pub(super) struct Producer {
@@ -145,10 +145,10 @@ impl Producer {
     /// Waits until the brokers have every record, or have refused one for good: after that the client sends nothing more in this transaction.
     pub(super) fn flush(&mut self, timeout: Duration) -> Result<Flushed, TransactionError> {
         const SLICE: Duration = Duration::from_millis(50);
-        let deadline = Instant::now() + timeout;
+        let deadline = now() + timeout;
         let mut failed_before = 0;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.saturating_duration_since(now());
             // SAFETY: the client is alive. Its own thread serves the reports meanwhile.
             let code: RDKafkaErrorCode = unsafe { sys::rd_kafka_flush(self.as_ptr(), millis(left.min(SLICE))) }.into();
             if code == RDKafkaErrorCode::NoError {
@@ -188,14 +188,12 @@ impl Producer {
     pub(super) fn add_offsets(&self, group: &super::Group, offsets: &Positions, metadata: &str, deadline: Instant) -> Result<(), TransactionError> {
         let list = list_of(offsets, metadata).map_err(|error| TransactionError::Failed { reason: self.secrets.redact(&error.to_string()) })?;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            // SAFETY: client, list and group are alive; the error is ours.
-            let added = unsafe {
-                check(sys::rd_kafka_send_offsets_to_transaction(self.as_ptr(), list.ptr(), group.as_ptr(), millis(left)), &self.secrets)
-            };
+            let left = deadline.saturating_duration_since(now());
+            // SAFETY: client, list and group are alive; the error is ours. NOTE: the call heeds its timeout only once a request has failed.
+            let added = unsafe { check(sys::rd_kafka_send_offsets_to_transaction(self.as_ptr(), list.ptr(), group.as_ptr(), millis(left)), &self.secrets) };
             match added.map_err(TransactionError::from) {
                 // Nothing is committed by this call, so the outcome is known: after the time is up, what is left is an abort.
-                Err(TransactionError::Retriable { reason }) if left.is_zero() => return Err(TransactionError::MustAbort { reason }),
+                Err(TransactionError::Retriable { reason }) if now() >= deadline => return Err(TransactionError::MustAbort { reason }),
                 Err(TransactionError::Retriable { .. }) => {}
                 done => return done,
             }
@@ -304,6 +302,8 @@ fn config(options: &KafkaTransactionOptions, batching: Batching, max_batch_bytes
     let id = positions_group(&options.pipeline);
     let timeout_ms = options.timeout.as_millis().to_string();
     let batch_bytes = max_batch_bytes.to_string();
+    // Some calls of a transaction heed this one instead of their own timeout. librdkafka wants it below the transaction's.
+    let socket_timeout_ms = options.timeout.as_millis().min(SOCKET_TIMEOUT.as_millis()).to_string();
     let defaults = [
         ("client.id", "weir"),
         ("compression.type", "lz4"),
@@ -315,13 +315,10 @@ fn config(options: &KafkaTransactionOptions, batching: Batching, max_batch_bytes
         ("queue.buffering.max.kbytes", "65536"),
         ("queue.buffering.max.messages", "500000"),
         ("reconnect.backoff.max.ms", "500"),
+        ("socket.timeout.ms", &socket_timeout_ms),
     ];
-    let fixed = [
-        ("transactional.id", id.as_str()),
-        ("transaction.timeout.ms", &timeout_ms),
-        ("enable.idempotence", "true"),
-        ("delivery.report.only.error", "true"),
-    ];
+    let fixed =
+        [("transactional.id", id.as_str()), ("transaction.timeout.ms", &timeout_ms), ("enable.idempotence", "true"), ("delivery.report.only.error", "true")];
     let mut config = configure(&options.brokers, &defaults, &options.properties, &fixed);
     if batching == Batching::Single {
         config.set("batch.num.messages", "1");
@@ -358,4 +355,3 @@ fn list_of(offsets: &Positions, metadata: &str) -> Result<TopicPartitionList, Ka
 fn millis(timeout: Duration) -> c_int {
     c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX)
 }
-

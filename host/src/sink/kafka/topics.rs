@@ -15,7 +15,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use super::error::of_query;
 use super::{CreateTopic, KafkaTransactionOptions, OutputTopic};
 use crate::sink::TransactionError;
-use crate::source::kafka::{Consumer, Context as ClientContext, Secrets, create};
+use crate::source::kafka::{Consumer, Context as ClientContext, Secrets, create, now};
 
 /// Makes what is missing and may be made.
 pub(super) fn ensure(options: &KafkaTransactionOptions, deadline: Instant) -> anyhow::Result<()> {
@@ -34,7 +34,7 @@ pub(super) fn ensure(options: &KafkaTransactionOptions, deadline: Instant) -> an
         create_topic(options, topic, settings, deadline)?;
         // A topic that was just made is not known everywhere at once.
         while partitions(options, &client, &topic.name, deadline)?.is_none() {
-            if Instant::now() >= deadline {
+            if now() >= deadline {
                 bail!("output topic `{}` was made, but the brokers still don't know it", topic.name);
             }
         }
@@ -56,7 +56,7 @@ pub(super) fn max_batch_bytes(options: &KafkaTransactionOptions, deadline: Insta
 
 /// Whether every output topic is missing or has never held a record.
 pub(super) fn all_empty(options: &KafkaTransactionOptions, timeout: Duration) -> Result<bool, TransactionError> {
-    let deadline = Instant::now() + timeout;
+    let deadline = now() + timeout;
     let secrets = Secrets::of(&options.properties);
     let failed = |error: anyhow::Error| TransactionError::Failed { reason: format!("{error:#}") };
     let client = query_client(options).map_err(failed)?;
@@ -120,7 +120,7 @@ fn admin_client(options: &KafkaTransactionOptions) -> anyhow::Result<AdminClient
 }
 
 fn left(deadline: Instant) -> Duration {
-    deadline.saturating_duration_since(Instant::now())
+    deadline.saturating_duration_since(now())
 }
 
 /// Waits for the one future that the client's admin calls are; there is no runtime on the data path.

@@ -5,7 +5,7 @@ use std::ffi::CString;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::{self, NonNull};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};
 use rdkafka::bindings as sys;
@@ -22,6 +22,10 @@ pub(crate) type Consumer = BaseConsumer<Context>;
 
 /// Properties as a user gives them.
 pub(crate) type Properties = [(String, String)];
+
+/// A broker that does not answer a request for this long is given up, and the next one tried. librdkafka's own minute is long for a pipeline that looks hung;
+/// much shorter, and a broker's long pause costs the connection.
+pub(crate) const SOCKET_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The receiver of a client's errors and log lines. It knows whether the cluster can be reached.
 #[derive(Debug)]
@@ -99,6 +103,12 @@ pub(crate) fn refused(error: &KafkaError, secrets: &Secrets) -> anyhow::Error {
     }
 }
 
+/// The time that answers are waited by. It decides nothing that an epoch keeps.
+#[expect(clippy::disallowed_methods, reason = "the brokers' answers are late by the wall clock")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
 impl Context {
     /// Why the cluster can't be reached; none: it can, as far as is known.
     pub(crate) fn down(&self) -> Option<String> {
@@ -158,9 +168,9 @@ pub(crate) fn log_line(owner: &str, level: RDKafkaLogLevel, facility: &str, mess
 }
 
 impl Secrets {
-    /// The values of `properties`.
+    /// The values of `properties`; those of three letters and less are no secrets, and are in every text.
     pub(crate) fn of(properties: &Properties) -> Self {
-        let mut values: Vec<_> = properties.iter().map(|(_, value)| value.clone()).filter(|value| !value.is_empty()).collect();
+        let mut values: Vec<_> = properties.iter().map(|(_, value)| value.clone()).filter(|value| value.len() > 3).collect();
         // The longest first, so that no part of one is left when another is a piece of it.
         values.sort_by_key(|value| std::cmp::Reverse(value.len()));
         Self(values)

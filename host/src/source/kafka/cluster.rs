@@ -12,7 +12,7 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::topic_partition_list::{Offset as ListOffset, TopicPartitionList};
 
-use super::client::{Consumer, Queue, Wake};
+use super::client::{Consumer, Queue, Wake, now};
 use crate::source::{Offset, Partition};
 
 /// What came of a question.
@@ -79,12 +79,7 @@ pub(super) fn ask_topics(answers: &Answers, topics: &[Arc<str>], timeout: Durati
 }
 
 /// Asks where these partitions begin or end.
-pub(super) fn ask_offsets<'a>(
-    answers: &Answers,
-    partitions: impl IntoIterator<Item = &'a Partition>,
-    end: End,
-    timeout: Duration,
-) -> anyhow::Result<()> {
+pub(super) fn ask_offsets<'a>(answers: &Answers, partitions: impl IntoIterator<Item = &'a Partition>, end: End, timeout: Duration) -> anyhow::Result<()> {
     let mut list = TopicPartitionList::new();
     let end = match end {
         End::Earliest => ListOffset::Beginning,
@@ -127,7 +122,7 @@ impl Answers {
     pub(super) fn wait_until(&self, deadline: Instant, mut give_up: impl FnMut() -> bool) -> anyhow::Result<Option<Answer>> {
         const SLICE: Duration = Duration::from_millis(50);
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.saturating_duration_since(now());
             if let Some(answer) = self.wait(left.min(SLICE))? {
                 return Ok(Some(answer));
             }

@@ -9,7 +9,7 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use super::client::{Consumer, Wake};
+use super::client::{Consumer, Wake, now};
 use super::cluster::{self, Answer, Answers, End, Found, Topic};
 use super::partition::{Reader, Trouble};
 use super::{CHECK_INTERVAL, KafkaSource, Loss, OnDataLoss, PATIENCE, StartingOffset, StartingOffsets, connect};
@@ -17,7 +17,7 @@ use crate::source::{Offset, Partition, SourceError};
 
 /// A topic as the cluster has last described it.
 pub(super) struct KnownTopic {
-    found: Found,
+    id: String,
     /// How often in a row the cluster has said that it does not exist. Once may be a broker that has just started.
     missed: u32,
 }
@@ -39,7 +39,10 @@ impl Question {
 
     /// How long until it is to be asked again.
     pub(super) fn due_in(&self, interval: Duration) -> Duration {
-        if self.in_flight { interval } else { self.asked.map_or(Duration::ZERO, |asked| interval.saturating_sub(asked.elapsed())) }
+        match self.asked {
+            Some(asked) if !self.in_flight => interval.saturating_sub(asked.elapsed()),
+            _ => interval,
+        }
     }
 
     fn take(&mut self) -> anyhow::Result<Option<Answer>> {
@@ -48,8 +51,13 @@ impl Question {
         Ok(answer)
     }
 
+    /// Makes it due.
+    fn hurry(&mut self) {
+        self.asked = self.asked.map(|_| now() - PATIENCE);
+    }
+
     fn sent(&mut self) {
-        self.asked = Some(Instant::now());
+        self.asked = Some(now());
         self.in_flight = true;
     }
 }
@@ -70,8 +78,8 @@ impl KafkaSource {
             }
         }
         self.learn(found)?;
-        self.layout.asked = Some(Instant::now());
-        self.ends.asked = Some(Instant::now());
+        self.layout.asked = Some(now());
+        self.ends.asked = Some(now());
         self.started = true;
         Ok(())
     }
@@ -117,7 +125,7 @@ impl KafkaSource {
         let reached = reader.reached();
         match trouble {
             Trouble::Unknown => {
-                self.layout.asked = None;
+                self.layout.hurry();
                 Ok(())
             }
             Trouble::Refused(reason) => {
@@ -130,7 +138,7 @@ impl KafkaSource {
                 let high = self.ends(one, End::Latest)?.get(partition).copied();
                 let (Some(low), Some(high)) = (low, high) else {
                     // The partition has no leader, or is no more: the topics will tell.
-                    self.layout.asked = None;
+                    self.layout.hurry();
                     return self.assign(one);
                 };
                 self.go_on_within(partition, low, high, &trouble)
@@ -142,9 +150,7 @@ impl KafkaSource {
     pub(super) fn check_loss(&self) -> Result<(), SourceError> {
         match self.loss.clone() {
             None => Ok(()),
-            Some(Loss { partition, position, reason }) => {
-                Err(SourceError::DataLoss { source_id: self.options.id.clone(), partition, position, reason })
-            }
+            Some(Loss { partition, position, reason }) => Err(SourceError::DataLoss { source_id: self.options.id.clone(), partition, position, reason }),
         }
     }
 
@@ -183,21 +189,20 @@ impl KafkaSource {
         let mut added = Vec::new();
         for Topic { name, found } in topics {
             match found {
-                Ok(found) => {
-                    if self.known.get(&name).is_some_and(|known| known.found.id != found.id) {
+                Ok(Found { id, partitions }) => {
+                    if self.known.get(&name).is_some_and(|known| known.id != id) {
                         self.forget(&name, "the topic was deleted and made again")?;
                     }
-                    let before = self.known.get(&name).map_or(0, |known| known.found.partitions);
-                    added.extend((before..found.partitions).map(|number| Partition { topic: Arc::clone(&name), number }));
-                    self.known.insert(name, KnownTopic { found, missed: 0 });
+                    added.extend((0..partitions).map(|number| Partition { topic: Arc::clone(&name), number }));
+                    self.known.insert(name, KnownTopic { id, missed: 0 });
                 }
                 Err(RDKafkaErrorCode::UnknownTopicOrPartition) => {
                     let Some(known) = self.known.get_mut(&name) else { continue };
                     known.missed += 1;
-                    // Asks again at once, to be sure.
-                    self.layout.asked = None;
                     if known.missed > 1 {
                         self.forget(&name, "the topic was deleted")?;
+                    } else {
+                        self.layout.hurry();
                     }
                 }
                 Err(RDKafkaErrorCode::TopicAuthorizationFailed) => {
@@ -206,6 +211,7 @@ impl KafkaSource {
                 Err(code) => tracing::debug!(source_id = self.options.id, topic = &*name, %code, "no description of the topic"),
             }
         }
+        added.retain(|partition| !self.readers.contains_key(partition));
         if added.is_empty() { Ok(()) } else { self.adopt(added) }
     }
 
@@ -218,7 +224,9 @@ impl KafkaSource {
             self.lose(partition, position, reason.to_owned())?;
             list.add_partition(&partition.topic, partition.number);
         }
-        self.client.incremental_unassign(&list).map_err(|error| self.failed(error.into()))?;
+        if list.count() > 0 {
+            self.client.incremental_unassign(&list).map_err(|error| self.failed(error.into()))?;
+        }
         for partition in &gone {
             self.readers.remove(partition);
             self.positions.remove(partition);
@@ -227,21 +235,21 @@ impl KafkaSource {
         Ok(())
     }
 
-    /// Begins to read partitions that were not known before.
-    fn adopt(&mut self, partitions: Vec<Partition>) -> Result<(), SourceError> {
+    /// Begins to read partitions that were not known before. One without a leader, as a new one may be for a moment, is left for the next time; but a pipeline
+    /// does not start without it.
+    fn adopt(&mut self, mut partitions: Vec<Partition>) -> Result<(), SourceError> {
         let lows = self.ends(&partitions, End::Earliest)?;
         let highs = self.ends(&partitions, End::Latest)?;
+        let has_leader = |partition: &Partition| lows.contains_key(partition) && highs.contains_key(partition);
+        match partitions.iter().find(|partition| !has_leader(partition)) {
+            Some(partition) if !self.started => return Err(self.unreachable(format!("`{partition}` has no leader"))),
+            _ => partitions.retain(has_leader),
+        }
         for partition in &partitions {
-            let (Some(low), Some(high)) = (lows.get(partition).copied(), highs.get(partition).copied()) else {
-                // NOTE: known again only when all of its partitions have an answer; until then the topic counts as new.
-                self.known.remove(&partition.topic);
-                return Err(self.unreachable(format!("`{partition}` has no leader")));
-            };
+            let (Some(low), Some(high)) = (lows.get(partition).copied(), highs.get(partition).copied()) else { continue };
             let start = self.start_of(partition, low, high)?;
-            if !self.readers.contains_key(partition) {
-                let reader = Reader::new(&self.client, &self.wake, partition.clone(), start, high).map_err(|error| self.failed(error))?;
-                self.readers.insert(partition.clone(), reader);
-            }
+            let reader = Reader::new(&self.client, &self.wake, partition.clone(), start, high).map_err(|error| self.failed(error))?;
+            self.readers.insert(partition.clone(), reader);
         }
         tracing::debug!(source_id = self.options.id, count = partitions.len(), "partitions assigned");
         self.assign(&partitions)
@@ -304,7 +312,7 @@ impl KafkaSource {
             self.poll();
             self.client.context().down().is_some()
         };
-        match answers.wait_until(Instant::now() + PATIENCE, give_up).map_err(|error| self.failed(error))? {
+        match answers.wait_until(now() + PATIENCE, give_up).map_err(|error| self.failed(error))? {
             Some(Answer::Failed { code, reason }) => Err(self.unreachable(format!("{} ({code})", self.client.context().redact(&reason)))),
             Some(answer) => {
                 self.client.context().answered();

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode;
 
-use super::client::{Consumer, Queue, Wake};
+use super::client::{Consumer, Queue, Wake, now};
 use super::message::{Message, Runs, take_batch};
 use crate::source::{Offer, Offset, Partition};
 
@@ -78,7 +78,7 @@ impl Reader {
     pub(super) fn new(client: &Arc<Consumer>, wake: &Arc<Wake>, partition: Partition, start: Offset, end: Offset) -> anyhow::Result<Self> {
         let mut queue = Queue::of_partition(client, &partition)?;
         queue.wakes(wake);
-        let confirmed = Some(Confirmed { end, at: Instant::now() });
+        let confirmed = Some(Confirmed { end, at: now() });
         Ok(Self {
             partition,
             held: VecDeque::new(),
@@ -188,7 +188,7 @@ impl Reader {
 
     /// The broker is asked for the end.
     pub(super) fn end_asked(&mut self) {
-        self.asked = Some(Confirmed { end: self.reached, at: Instant::now() });
+        self.asked = Some(Confirmed { end: self.reached, at: now() });
     }
 
     /// The broker's answer.
@@ -224,7 +224,7 @@ impl Reader {
                 Some(RDKafkaErrorCode::PartitionEOF) if offset < reached.0 => trouble = Some(Trouble::Restarted { found: Offset(offset) }),
                 Some(RDKafkaErrorCode::PartitionEOF) => {
                     *reached = Offset(offset);
-                    *confirmed = Some(Confirmed { end: *reached, at: Instant::now() });
+                    *confirmed = Some(Confirmed { end: *reached, at: now() });
                 }
                 Some(code) => trouble = judge(code, || message.error_text()).or(trouble.take()),
             }
