@@ -8,6 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub mod memory;
+
 use serde::{Deserialize, Serialize};
 
 /// A position in a partition, as Kafka counts: the number of the next record.

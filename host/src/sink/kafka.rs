@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use self::group::Group;
-use self::producer::Producer;
+use self::producer::{Flushed, Producer};
 use crate::sink::{Encoded, Marker, Transaction, TransactionError, Undeliverable};
 use crate::source::{Offset, Partition, Positions};
 
@@ -57,21 +57,43 @@ pub struct CreateTopic {
 pub struct KafkaTransaction {
     options: KafkaTransactionOptions,
     producer: Option<Producer>,
+    batching: Batching,
+    /// The largest batch that every output topic takes, as far as is known.
+    max_batch_bytes: u32,
+    /// How long [`Transaction::fence`] was given.
+    patience: Duration,
+}
+
+/// How records are put together for the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Batching {
+    /// Many in one batch.
+    Full,
+    /// Each alone. A broker that refuses a batch does not always say for which record; refused alone, it is clear.
+    Single,
 }
 
 /// How long a transaction may be open by default. Longer leaves more room for a slow epoch; shorter lets readers of the output go on sooner after a crash.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The largest batch. Larger ones cost the topics' default limit of 1 MiB; smaller ones compress worse and cost more requests.
+const MAX_BATCH_BYTES: u32 = 1_000_000;
+
 impl KafkaTransaction {
     /// Checks the settings. Nothing is asked of the brokers yet.
     pub fn new(options: KafkaTransactionOptions) -> anyhow::Result<Self> {
         Producer::check(&options).with_context(|| format!("Kafka output of pipeline `{}`", options.pipeline))?;
-        Ok(Self { options, producer: None })
+        Ok(Self { options, producer: None, batching: Batching::Full, max_batch_bytes: MAX_BATCH_BYTES, patience: Duration::ZERO })
     }
 
-    /// Makes the output topics that are missing and may be made; one that is missing and may not is an error.
-    pub fn ensure_topics(&self, timeout: Duration) -> anyhow::Result<()> {
-        topics::ensure(&self.options, timeout)
+    /// Makes the output topics that are missing and may be made; one that is missing and may not is an error. Learns how large their batches may be.
+    pub fn ensure_topics(&mut self, timeout: Duration) -> anyhow::Result<()> {
+        let deadline = Instant::now() + timeout;
+        topics::ensure(&self.options, deadline)?;
+        if let Some(bytes) = topics::max_batch_bytes(&self.options, deadline) {
+            self.max_batch_bytes = bytes.min(MAX_BATCH_BYTES);
+        }
+        Ok(())
     }
 
     /// The id of the cluster, as far as it answers.
@@ -88,7 +110,8 @@ impl Transaction for KafkaTransaction {
     fn fence(&mut self, timeout: Duration) -> Result<(), TransactionError> {
         // IMPORTANT: the old producer goes first. Its late answers would otherwise count for the new one.
         self.producer = None;
-        let producer = Producer::new(&self.options).map_err(|error| TransactionError::Failed { reason: format!("{error:#}") })?;
+        self.patience = timeout;
+        let producer = Producer::new(&self.options, self.batching, self.max_batch_bytes).map_err(|error| TransactionError::Failed { reason: format!("{error:#}") })?;
         producer.init(timeout)?;
         self.producer = Some(producer);
         Ok(())
@@ -104,6 +127,9 @@ impl Transaction for KafkaTransaction {
     }
 
     fn begin(&mut self) -> Result<(), TransactionError> {
+        if self.producer()?.batching() != self.batching {
+            self.fence(self.patience)?;
+        }
         self.producer()?.begin()
     }
 
@@ -112,10 +138,19 @@ impl Transaction for KafkaTransaction {
     }
 
     fn flush(&mut self, timeout: Duration) -> Result<Vec<Undeliverable>, TransactionError> {
-        self.producer()?.flush(timeout)
+        let flushed = self.producer()?.flush(timeout)?;
+        match flushed {
+            Flushed::Delivered => Ok(Vec::new()),
+            Flushed::Refused(records) => Ok(records),
+            Flushed::Unclear { records, code } => {
+                self.batching = Batching::Single;
+                let reason = format!("{records} records were refused ({code}), perhaps because of others in their batch; the next attempt sends each alone");
+                Err(TransactionError::MustAbort { reason })
+            }
+        }
     }
 
-    fn commit(&mut self, marker: &Marker, positions: &Positions, timeout: Duration) -> Result<(), TransactionError> {
+    fn mark(&mut self, marker: &Marker, positions: &Positions, timeout: Duration) -> Result<(), TransactionError> {
         let deadline = Instant::now() + timeout;
         let positions_group = self.options.with_positions.then(|| positions_group(&self.options.pipeline)).filter(|_| !positions.is_empty());
         let marker_group = marker_group(&self.options.pipeline);
@@ -125,12 +160,13 @@ impl Transaction for KafkaTransaction {
             producer.add_offsets(&Group::new(&group)?, positions, "", deadline)?;
         }
         let epoch = Offset(i64::try_from(marker.epoch).unwrap_or(i64::MAX));
-        producer.add_offsets(&Group::new(&marker_group)?, &BTreeMap::from([(marker_at, epoch)]), &marker.identity, deadline)?;
-        producer.commit(deadline.saturating_duration_since(Instant::now()))
+        producer.add_offsets(&Group::new(&marker_group)?, &BTreeMap::from([(marker_at, epoch)]), &marker.identity, deadline)
     }
 
-    fn commit_again(&mut self, timeout: Duration) -> Result<(), TransactionError> {
-        self.producer()?.commit(timeout)
+    fn commit(&mut self, timeout: Duration) -> Result<(), TransactionError> {
+        self.producer()?.commit(timeout)?;
+        self.batching = Batching::Full;
+        Ok(())
     }
 
     fn abort(&mut self, timeout: Duration) -> Result<(), TransactionError> {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::ffi::{CString, c_int, c_void};
 use std::ptr::{self, NonNull};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::bindings as sys;
@@ -16,7 +16,7 @@ use rdkafka::producer::{Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::topic_partition_list::{Offset as ListOffset, TopicPartitionList};
 
 use super::error::check;
-use super::{KafkaTransactionOptions, positions_group};
+use super::{Batching, KafkaTransactionOptions, positions_group};
 use crate::sink::{Encoded, TransactionError, Undeliverable};
 use crate::source::Positions;
 use crate::source::kafka::{Secrets, configure, log_line, refused};
@@ -27,7 +27,26 @@ pub(super) struct Producer {
     topics: HashMap<String, Topic>,
     client: ThreadedProducer<Deliveries>,
     secrets: Secrets,
+    batching: Batching,
     batches: usize,
+    /// Records that the client itself has refused in this transaction.
+    too_large: Vec<(Place, RDKafkaErrorCode)>,
+}
+
+/// What came of the records of a transaction.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Flushed {
+    /// The brokers have all of them.
+    Delivered,
+    /// They never take these.
+    Refused(Vec<Undeliverable>),
+    /// They have refused some batches, and did not say for which record.
+    Unclear {
+        /// How many records were in them.
+        records: usize,
+        /// The broker's word.
+        code: RDKafkaErrorCode,
+    },
 }
 
 /// Takes what could not be delivered. What was, is not reported at all.
@@ -53,15 +72,20 @@ unsafe impl Send for Topic {}
 impl Producer {
     /// Whether a producer can be made with these options.
     pub(super) fn check(options: &KafkaTransactionOptions) -> anyhow::Result<()> {
-        config(options).create_native_config().map(drop).map_err(|error| refused(&error, &Secrets::of(&options.properties)))
+        config(options, Batching::Full, 1_000).create_native_config().map(drop).map_err(|error| refused(&error, &Secrets::of(&options.properties)))
     }
 
     /// A new producer, not yet introduced to the brokers.
-    pub(super) fn new(options: &KafkaTransactionOptions) -> anyhow::Result<Self> {
+    pub(super) fn new(options: &KafkaTransactionOptions, batching: Batching, max_batch_bytes: u32) -> anyhow::Result<Self> {
         let secrets = Secrets::of(&options.properties);
         let context = Deliveries { owner: options.pipeline.clone(), secrets: secrets.clone(), failed: Mutex::default() };
-        let client = config(options).create_with_context(context).map_err(|error| refused(&error, &secrets))?;
-        Ok(Self { topics: HashMap::new(), client, secrets, batches: 0 })
+        let client = config(options, batching, max_batch_bytes).create_with_context(context).map_err(|error| refused(&error, &secrets))?;
+        Ok(Self { topics: HashMap::new(), client, secrets, batching, batches: 0, too_large: Vec::new() })
+    }
+
+    /// How it puts records together.
+    pub(super) fn batching(&self) -> Batching {
+        self.batching
     }
 
     /// Fences every older producer and ends its transaction.
@@ -73,7 +97,8 @@ impl Producer {
     /// Opens a transaction.
     pub(super) fn begin(&mut self) -> Result<(), TransactionError> {
         self.batches = 0;
-        self.failed(Vec::clear);
+        self.too_large.clear();
+        self.client.context().take_failed();
         // SAFETY: the client is alive; the error is ours.
         Ok(unsafe { check(sys::rd_kafka_begin_transaction(self.as_ptr()), &self.secrets) }?)
     }
@@ -83,14 +108,10 @@ impl Producer {
         let batch = self.batches;
         self.batches += 1;
         let topic = self.topic(topic)?;
-        let headers = records.headers.iter().map(|(name, value)| Ok((CString::new(name.as_str())?, value.as_slice()))).collect::<Result<Vec<_>, std::ffi::NulError>>();
+        let headers = records.headers.iter().map(|(name, values)| Ok((CString::new(name.as_str())?, values))).collect::<Result<Vec<_>, std::ffi::NulError>>();
         let headers = headers.map_err(|_| TransactionError::Failed { reason: "the name of a header has a zero byte in it".to_owned() })?;
-        // The same arguments for every record but for its own six, which are the last ones.
+        // The same arguments for every record but for its own, which are the last ones.
         let mut arguments = vec![argument(Kind::RD_KAFKA_VTYPE_RKT, Value { rkt: topic }), argument(Kind::RD_KAFKA_VTYPE_MSGFLAGS, Value { i: COPY | BLOCK })];
-        arguments.extend(headers.iter().map(|(name, value)| {
-            let size = isize::try_from(value.len()).unwrap_or(isize::MAX);
-            argument(Kind::RD_KAFKA_VTYPE_HEADER, Value { header: Header { name: name.as_ptr(), val: value.as_ptr().cast(), size } })
-        }));
         let fixed = arguments.len();
         for record in 0..records.values.len() {
             let place = Place { batch: u32::try_from(batch).unwrap_or(u32::MAX), record: u32::try_from(record).unwrap_or(u32::MAX) };
@@ -100,37 +121,66 @@ impl Producer {
             if let Some(keys) = &records.keys {
                 arguments.push(argument(Kind::RD_KAFKA_VTYPE_KEY, Value { mem: memory(keys.get(record)) }));
             }
-            if let Some(timestamp) = records.timestamps_ms.as_ref().and_then(|timestamps| timestamps.get(record)) {
+            arguments.extend(headers.iter().map(|(name, values)| {
+                let value = values.get(record);
+                // A size of -1 is librdkafka's "as long as the text"; of a null there is no text.
+                let size = value.map_or(0, |value| isize::try_from(value.len()).unwrap_or(isize::MAX));
+                let val = value.map_or(ptr::null(), |value| value.as_ptr().cast());
+                argument(Kind::RD_KAFKA_VTYPE_HEADER, Value { header: Header { name: name.as_ptr(), val, size } })
+            }));
+            if let Some(timestamp) = records.timestamps_ms.as_ref().and_then(|timestamps| timestamps.get(record)).filter(|timestamp| **timestamp >= 0) {
                 arguments.push(argument(Kind::RD_KAFKA_VTYPE_TIMESTAMP, Value { i64_: *timestamp }));
             }
             // SAFETY: each argument holds the field of the union that its kind says; values, keys and headers are copied; the topic is of this client.
             let sent = unsafe { check(sys::rd_kafka_produceva(self.as_ptr(), arguments.as_ptr(), arguments.len()), &self.secrets) };
             match sent {
                 Ok(()) => {}
-                Err(error) if undeliverable(error.code) => self.failed(|failed| failed.push((place, error.code))),
+                Err(error) if undeliverable(error.code) => self.too_large.push((place, error.code)),
                 Err(error) => return Err(error.into()),
             }
         }
         Ok(batch)
     }
 
-    /// Waits until the brokers have every record, or have refused it for good.
-    pub(super) fn flush(&self, timeout: Duration) -> Result<Vec<Undeliverable>, TransactionError> {
-        // SAFETY: the client is alive. Its own thread serves the reports meanwhile.
-        let code: RDKafkaErrorCode = unsafe { sys::rd_kafka_flush(self.as_ptr(), millis(timeout)) }.into();
-        if code != RDKafkaErrorCode::NoError {
-            return Err(TransactionError::Retriable { reason: format!("records are not acknowledged after {timeout:?}") });
+    /// Waits until the brokers have every record, or have refused one for good: after that the client sends nothing more in this transaction.
+    pub(super) fn flush(&mut self, timeout: Duration) -> Result<Flushed, TransactionError> {
+        const SLICE: Duration = Duration::from_millis(50);
+        let deadline = Instant::now() + timeout;
+        let mut failed_before = 0;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // SAFETY: the client is alive. Its own thread serves the reports meanwhile.
+            let code: RDKafkaErrorCode = unsafe { sys::rd_kafka_flush(self.as_ptr(), millis(left.min(SLICE))) }.into();
+            if code == RDKafkaErrorCode::NoError {
+                break;
+            }
+            let failed = self.client.context().lock().len();
+            // The reports of a batch come one by one: all are there when no more have come for a while.
+            if failed > 0 && failed == failed_before {
+                break;
+            }
+            if left.is_zero() {
+                return Err(TransactionError::Retriable { reason: format!("records are not acknowledged after {timeout:?}") });
+            }
+            failed_before = failed;
         }
-        let mut failed = self.failed(std::mem::take);
-        failed.sort_by_key(|(place, _)| place.to_word());
-        let refused: Vec<_> = failed
-            .iter()
-            .filter(|(_, code)| undeliverable(*code))
-            .map(|(place, code)| Undeliverable { batch: place.batch as usize, record: place.record as usize, code: format!("{code:?}") })
-            .collect();
-        match failed.first() {
-            Some((_, code)) if refused.is_empty() => Err(TransactionError::MustAbort { reason: format!("{} records were not delivered: {code}", failed.len()) }),
-            _ => Ok(refused),
+        self.judge()
+    }
+
+    /// What the reports that have come add up to.
+    fn judge(&mut self) -> Result<Flushed, TransactionError> {
+        let (refused, lost): (Vec<_>, Vec<_>) = self.client.context().take_failed().into_iter().partition(|(_, code)| undeliverable(*code));
+        match (refused.as_slice(), lost.first()) {
+            // One alone is the culprit of its batch, wherever the broker has put the blame.
+            ([_, _, ..], _) if self.batching == Batching::Full => Ok(Flushed::Unclear { records: refused.len(), code: first_code(&refused) }),
+            ([], Some((_, code))) if self.too_large.is_empty() => {
+                Err(TransactionError::MustAbort { reason: format!("{} records were not delivered: {code}", lost.len()) })
+            }
+            _ => {
+                let mut refused = [refused, std::mem::take(&mut self.too_large)].concat();
+                refused.sort_by_key(|(place, _)| place.to_word());
+                Ok(if refused.is_empty() { Flushed::Delivered } else { Flushed::Refused(refused.iter().map(name).collect()) })
+            }
         }
     }
 
@@ -176,10 +226,6 @@ impl Producer {
         Ok(self.topics.entry(name.to_owned()).or_insert(topic).0.as_ptr())
     }
 
-    fn failed<T>(&self, change: impl FnOnce(&mut Vec<(Place, RDKafkaErrorCode)>) -> T) -> T {
-        change(&mut self.client.context().failed.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
     fn as_ptr(&self) -> *mut sys::rd_kafka_t {
         self.client.client().native_ptr()
     }
@@ -189,6 +235,16 @@ impl Drop for Topic {
     fn drop(&mut self) {
         // SAFETY: ours, let go once.
         unsafe { sys::rd_kafka_topic_destroy(self.0.as_ptr()) }
+    }
+}
+
+impl Deliveries {
+    fn take_failed(&self) -> Vec<(Place, RDKafkaErrorCode)> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(Place, RDKafkaErrorCode)>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -211,7 +267,7 @@ impl ProducerContext for Deliveries {
     fn delivery(&self, result: &DeliveryResult<'_>, place: usize) {
         if let Err((error, _)) = result {
             let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
-            self.failed.lock().unwrap_or_else(PoisonError::into_inner).push((Place::from_word(place), code));
+            self.lock().push((Place::from_word(place), code));
         }
     }
 }
@@ -244,14 +300,15 @@ fn memory(bytes: Option<&[u8]>) -> Memory {
     bytes.map_or(Memory { ptr: ptr::null_mut(), size: 0 }, |bytes| Memory { ptr: bytes.as_ptr().cast_mut().cast(), size: bytes.len() })
 }
 
-fn config(options: &KafkaTransactionOptions) -> ClientConfig {
+fn config(options: &KafkaTransactionOptions, batching: Batching, max_batch_bytes: u32) -> ClientConfig {
     let id = positions_group(&options.pipeline);
     let timeout_ms = options.timeout.as_millis().to_string();
+    let batch_bytes = max_batch_bytes.to_string();
     let defaults = [
         ("client.id", "weir"),
         ("compression.type", "lz4"),
         ("linger.ms", "5"),
-        ("batch.size", "1000000"),
+        ("batch.size", &batch_bytes),
         // As Java clients do, so that topics can be joined by key.
         ("partitioner", "murmur2_random"),
         // The bound of what is on its way; `send` waits when it is reached.
@@ -265,7 +322,19 @@ fn config(options: &KafkaTransactionOptions) -> ClientConfig {
         ("enable.idempotence", "true"),
         ("delivery.report.only.error", "true"),
     ];
-    configure(&options.brokers, &defaults, &options.properties, &fixed)
+    let mut config = configure(&options.brokers, &defaults, &options.properties, &fixed);
+    if batching == Batching::Single {
+        config.set("batch.num.messages", "1");
+    }
+    config
+}
+
+fn name((place, code): &(Place, RDKafkaErrorCode)) -> Undeliverable {
+    Undeliverable { batch: place.batch as usize, record: place.record as usize, code: format!("{code:?}") }
+}
+
+fn first_code(failed: &[(Place, RDKafkaErrorCode)]) -> RDKafkaErrorCode {
+    failed.first().map_or(RDKafkaErrorCode::Unknown, |(_, code)| *code)
 }
 
 /// Refusals that the same record gets every time.

@@ -8,7 +8,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::RDKafkaErrorCode;
 
@@ -18,8 +18,7 @@ use crate::sink::TransactionError;
 use crate::source::kafka::{Consumer, Context as ClientContext, Secrets, create};
 
 /// Makes what is missing and may be made.
-pub(super) fn ensure(options: &KafkaTransactionOptions, timeout: Duration) -> anyhow::Result<()> {
-    let deadline = Instant::now() + timeout;
+pub(super) fn ensure(options: &KafkaTransactionOptions, deadline: Instant) -> anyhow::Result<()> {
     let client = query_client(options)?;
     for topic in &options.topics {
         if partitions(options, &client, &topic.name, deadline)?.is_some() {
@@ -36,11 +35,23 @@ pub(super) fn ensure(options: &KafkaTransactionOptions, timeout: Duration) -> an
         // A topic that was just made is not known everywhere at once.
         while partitions(options, &client, &topic.name, deadline)?.is_none() {
             if Instant::now() >= deadline {
-                bail!("output topic `{}` was made, but the brokers don't know it after {timeout:?}", topic.name);
+                bail!("output topic `{}` was made, but the brokers still don't know it", topic.name);
             }
         }
     }
     Ok(())
+}
+
+/// The largest batch that every output topic takes; none: the brokers don't say.
+pub(super) fn max_batch_bytes(options: &KafkaTransactionOptions, deadline: Instant) -> Option<u32> {
+    let admin = admin_client(options).ok()?;
+    let names: Vec<_> = options.topics.iter().map(|topic| ResourceSpecifier::Topic(&topic.name)).collect();
+    let limits = AdminOptions::new().request_timeout(Some(left(deadline)));
+    // A user that may write to a topic may not be allowed to see its settings; then the usual limit is assumed.
+    let found = block_on(admin.describe_configs(&names, &limits)).ok()?;
+    let bytes = found.iter().flatten().filter_map(|topic| topic.get("max.message.bytes")?.value.as_ref()?.parse::<u32>().ok()).min()?;
+    // Room for the framing of the batch.
+    Some(bytes - bytes / 16)
 }
 
 /// Whether every output topic is missing or has never held a record.
@@ -82,8 +93,7 @@ fn partitions(options: &KafkaTransactionOptions, client: &Consumer, topic: &str,
 }
 
 fn create_topic(options: &KafkaTransactionOptions, topic: &OutputTopic, settings: CreateTopic, deadline: Instant) -> anyhow::Result<()> {
-    let defaults = [("client.id", "weir")];
-    let admin: AdminClient<ClientContext> = create(&options.pipeline, &options.brokers, &defaults, &options.properties, &[])?;
+    let admin = admin_client(options)?;
     let new = NewTopic::new(&topic.name, settings.partitions.unwrap_or(-1), TopicReplication::Fixed(settings.replication.unwrap_or(-1)));
     let limits = AdminOptions::new().request_timeout(Some(left(deadline))).operation_timeout(Some(left(deadline)));
     let results = block_on(admin.create_topics([&new], &limits))
@@ -103,6 +113,10 @@ fn query_client(options: &KafkaTransactionOptions) -> anyhow::Result<Consumer> {
     let defaults = [("client.id", "weir"), ("reconnect.backoff.max.ms", "500")];
     let fixed = [("isolation.level", "read_uncommitted"), ("allow.auto.create.topics", "false")];
     create(&options.pipeline, &options.brokers, &defaults, &options.properties, &fixed)
+}
+
+fn admin_client(options: &KafkaTransactionOptions) -> anyhow::Result<AdminClient<ClientContext>> {
+    create(&options.pipeline, &options.brokers, &[("client.id", "weir")], &options.properties, &[])
 }
 
 fn left(deadline: Instant) -> Duration {

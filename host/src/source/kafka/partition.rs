@@ -94,11 +94,6 @@ impl Reader {
         })
     }
 
-    /// Which partition.
-    pub(super) fn partition(&self) -> &Partition {
-        &self.partition
-    }
-
     /// Where it begins when no position names it.
     pub(super) fn start(&self) -> Offset {
         self.start
