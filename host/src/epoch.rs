@@ -1,8 +1,14 @@
-//! The life of an epoch: what is decided about it here, with values in and values out. This module owns the number of an
-//! epoch; it may not touch a broker, a disk or a clock.
+//! The life of an epoch. `driver` is the line; what it obeys is decided next to it, with values in and values out: when an epoch begins (`trigger`), how far it reads
+//! (`limits`, `plan`), in which order it becomes fact (`commit`) and what a start makes of what it finds (`recovery`).
 
+pub mod clock;
 pub mod commit;
+pub mod driver;
+pub mod graph;
+pub mod limits;
+pub mod plan;
 pub mod recovery;
+pub mod stage;
 pub mod trigger;
 
 use std::fmt;

@@ -28,7 +28,7 @@ pub use document::{Document, Placed, Span};
 pub use plan::*;
 pub use problem::{Code, Problem, Refused, Severity};
 pub use read::parse;
-pub use schema::{ColumnType, Declared, KafkaColumn, TYPE_KEY, TimestampForm};
+pub use schema::{ColumnType, Declared, KafkaColumn, TimestampForm};
 pub use spec::*;
 pub use text::Text;
 pub use unit::{ByteSize, DurationUs, ShareMillionths, UnitError};

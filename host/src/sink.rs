@@ -3,6 +3,7 @@
 
 pub mod console;
 pub mod dead_letter;
+pub mod kafka;
 pub mod letter_file;
 pub mod memory;
 pub mod records;
@@ -86,11 +87,11 @@ pub trait Transaction: Send {
     /// Waits until every record is acknowledged or has failed for good.
     fn flush(&mut self, timeout: Duration) -> Result<Vec<Undeliverable>, TransactionError>;
 
-    /// Puts marker and positions into the transaction and commits it. `Retriable` and `Failed` leave the outcome unknown.
-    fn commit(&mut self, marker: &Marker, positions: &Positions, timeout: Duration) -> Result<(), TransactionError>;
+    /// Puts marker and positions into the transaction. May be called again after `Retriable`.
+    fn mark(&mut self, marker: &Marker, positions: &Positions, timeout: Duration) -> Result<(), TransactionError>;
 
-    /// Calls the commit of the same transaction again, after `Retriable`.
-    fn commit_again(&mut self, timeout: Duration) -> Result<(), TransactionError>;
+    /// Commits the transaction, for the first time or, after `Retriable`, again. `Retriable` and `Failed` leave the outcome unknown.
+    fn commit(&mut self, timeout: Duration) -> Result<(), TransactionError>;
 
     /// Aborts the open transaction.
     fn abort(&mut self, timeout: Duration) -> Result<(), TransactionError>;

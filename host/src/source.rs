@@ -1,10 +1,14 @@
 //! Where records come from. A source offers, for each partition, how far it could be read; the epoch decides how far it will be; the source then reads exactly
 //! that range. It knows nothing of formats, windows or plugins, and it never commits anything: positions belong to the epoch.
 
+pub mod kafka;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub mod memory;
 
 use serde::{Deserialize, Serialize};
 

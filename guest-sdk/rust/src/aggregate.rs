@@ -30,7 +30,7 @@ use crate::wire::{self, Field, OpenError, RunError};
 ///     type State = i64;
 ///
 ///     fn open(_: NoConfig, plan: &mut AggregatePlan) -> Result<Self, OpenError> {
-///         Ok(Self { text: plan.read("text")?, longest: plan.compute_required("longest")? })
+///         Ok(Self { text: plan.input.read("text")?, longest: plan.compute_required("longest")? })
 ///     }
 ///     fn zero(&self) -> i64 {
 ///         0
@@ -329,9 +329,128 @@ impl OpenAggregate {
 fn open<A: ColumnarAggregate>(config: &str, input: &[Field]) -> Result<OpenAggregate, OpenError> {
     let mut plan = AggregatePlan::new(input);
     let aggregate = Box::new(A::open(config::parse(config)?, &mut plan)?);
-    Ok(OpenAggregate { reads: plan.reads.clone(), types: plan.types.clone(), fields: plan.output, state: plan.state, order: plan.order, aggregate })
+    Ok(OpenAggregate { reads: plan.input.reads, types: plan.input.types, fields: plan.output, state: plan.state, order: plan.order, aggregate })
 }
 
 fn misfit(stored: &StateIdentity) -> RunError {
     format!("states of version {} and shape `{}` do not fit this function", stored.version, stored.shape)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Column, Computed, NoConfig, testing};
+
+    /// The words of a group in the order in which they came.
+    struct Words {
+        word: Column<str>,
+        words: Computed<str>,
+    }
+
+    impl Aggregate for Words {
+        const NAME: &'static str = "words";
+        const DOC: &'static str = "";
+        type Config = NoConfig;
+        type State = Vec<String>;
+
+        fn open(_: NoConfig, plan: &mut AggregatePlan<'_>) -> Result<Self, OpenError> {
+            plan.merge_in_order_of_arrival();
+            plan.state(2, "words");
+            Ok(Self { word: plan.input.read("word")?, words: plan.compute("words")? })
+        }
+
+        fn zero(&self) -> Vec<String> {
+            Vec::new()
+        }
+
+        fn accumulate(&self, _: &Context, words: &mut Vec<String>, rows: &Rows<'_>, row: usize) -> Result<(), RunError> {
+            words.push(rows.get(self.word, row).ok_or("a word is null")?.to_owned());
+            Ok(())
+        }
+
+        fn merge(&self, words: &mut Vec<String>, other: Vec<String>) -> Result<(), RunError> {
+            words.extend(other);
+            Ok(())
+        }
+
+        fn finish(&self, _: &Context, words: Vec<String>, out: &mut Columns) -> Result<(), RunError> {
+            out.push(self.words, words.join(" ").as_str());
+            Ok(())
+        }
+
+        fn encode(&self, words: &Vec<String>, bytes: &mut Vec<u8>) {
+            bytes.extend(words.join(" ").bytes());
+        }
+
+        fn decode(&self, bytes: &[u8]) -> Result<Vec<String>, RunError> {
+            let text = str::from_utf8(bytes).map_err(|error| error.to_string())?;
+            Ok(text.split(' ').map(str::to_owned).collect())
+        }
+    }
+
+    fn words() -> testing::AggregateTest {
+        testing::aggregate::<Words>(&[("word", "utf8?")], "").unwrap()
+    }
+
+    #[test]
+    fn a_fold_of_one_group_is_driven_for_all_of_them() {
+        let input = json!([{ "word": "a" }, { "word": "b" }, { "word": "c" }, { "word": "d" }]);
+        let states = words().accumulate_groups(&input, &[1, 0, 1, 1], 2).unwrap();
+        assert_eq!(states, [b"b".to_vec(), b"a c d".to_vec()]);
+        assert_eq!(words().run(&[input, json!([{ "word": "e" }])]).unwrap(), json!({ "words": "a b c d e" }));
+        assert_eq!((words().order(), words().state().version), (Order::Arrival, 2));
+        words().assert_cuts_do_not_show(&json!([{ "word": "a" }, { "word": "b" }, { "word": "c" }, { "word": "d" }, { "word": "e" }])).unwrap();
+    }
+
+    #[test]
+    fn what_the_author_refuses_is_the_answer() {
+        assert_eq!(words().accumulate(&json!([{ "word": null }])).unwrap_err(), "a word is null");
+        assert!(words().finish(&[0xff]).is_err());
+        let stored = StateIdentity { version: 1, shape: "other".to_owned() };
+        assert_eq!(words().migrate(&stored, b"a").unwrap_err(), "states of version 1 and shape `other` do not fit this function");
+    }
+
+    /// Counts rows, but forgets the other state when two are merged.
+    struct Forgetful(Computed<i64>);
+
+    impl Aggregate for Forgetful {
+        const NAME: &'static str = "forgetful";
+        const DOC: &'static str = "";
+        type Config = NoConfig;
+        type State = u8;
+
+        fn open(_: NoConfig, plan: &mut AggregatePlan<'_>) -> Result<Self, OpenError> {
+            Ok(Self(plan.compute_required("rows")?))
+        }
+        fn zero(&self) -> u8 {
+            0
+        }
+        fn accumulate(&self, _: &Context, rows: &mut u8, _: &Rows<'_>, _: usize) -> Result<(), RunError> {
+            *rows += 1;
+            Ok(())
+        }
+        fn merge(&self, _: &mut u8, _: u8) -> Result<(), RunError> {
+            Ok(())
+        }
+        fn finish(&self, _: &Context, rows: u8, out: &mut Columns) -> Result<(), RunError> {
+            out.push(self.0, i64::from(rows));
+            Ok(())
+        }
+        fn encode(&self, rows: &u8, bytes: &mut Vec<u8>) {
+            bytes.push(*rows);
+        }
+        fn decode(&self, bytes: &[u8]) -> Result<u8, RunError> {
+            bytes.first().copied().ok_or_else(|| "no state".to_owned())
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "but without a cut")]
+    fn a_merge_that_loses_rows_is_found() {
+        let test = testing::aggregate::<Forgetful>(&[], "").unwrap();
+        test.assert_cuts_do_not_show(&json!([{}, {}, {}])).unwrap();
+    }
 }

@@ -6,6 +6,7 @@ use crate::aggregate::{AggregateEntry, OpenAggregate};
 use crate::bindings::aggregate::exports::weir::plugin::aggregate;
 use crate::bindings::plugin::exports::weir::plugin::plugin;
 use crate::bindings::transform::exports::weir::plugin::transform;
+use crate::log::{self, Level};
 use crate::plan::{NewField, Order, OutputColumn, StateIdentity};
 use crate::register::Plugin;
 use crate::transform::{OpenTransform, TransformEntry};
@@ -29,6 +30,7 @@ impl<P: Plugin> transform::Guest for P {
     }
 
     fn open(function: String, config: String, input: wire::Schema) -> Result<transform::Opened, wire::OpenError> {
+        report_panics();
         let opened = TransformEntry::open(P::TRANSFORMS, &function, &config, &input)?;
         let output = opened.output.iter().map(|column| match column {
             OutputColumn::Computed(field, _) => transform::OutputColumn::Computed(field.to_wire()),
@@ -41,7 +43,8 @@ impl<P: Plugin> transform::Guest for P {
 
     fn run(context: wire::Context, input: wire::Rows) -> Result<transform::Transformed, wire::RunError> {
         let transformed = with_open(&TRANSFORM, |open| open.run(&context.into(), &input))?;
-        let rejected = transformed.rejected.into_iter().map(|rejection| transform::Rejection { row: rejection.row, code: rejection.code, reason: rejection.reason });
+        let rejected =
+            transformed.rejected.into_iter().map(|rejection| transform::Rejection { row: rejection.row, code: rejection.code, reason: rejection.reason });
         Ok(transform::Transformed { computed: transformed.computed, origin: transformed.origin, rejected: rejected.collect() })
     }
 }
@@ -52,6 +55,7 @@ impl<P: Plugin> aggregate::Guest for P {
     }
 
     fn open(function: String, config: String, input: wire::Schema) -> Result<aggregate::Opened, wire::OpenError> {
+        report_panics();
         let opened = AggregateEntry::open(P::AGGREGATES, &function, &config, &input)?;
         let answer = aggregate::Opened {
             reads: opened.reads.clone(),
@@ -84,6 +88,14 @@ impl<P: Plugin> aggregate::Guest for P {
     }
 }
 
-fn with_open<F, R>(function: &'static std::thread::LocalKey<RefCell<Option<F>>>, call: impl FnOnce(&F) -> Result<R, wire::RunError>) -> Result<R, wire::RunError> {
+/// A panic ends in a trap, which has a backtrace but no words: they go to the host's log.
+fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| log::write(Level::Error, format_args!("{panic}"))));
+}
+
+fn with_open<F, R>(
+    function: &'static std::thread::LocalKey<RefCell<Option<F>>>,
+    call: impl FnOnce(&F) -> Result<R, wire::RunError>,
+) -> Result<R, wire::RunError> {
     function.with_borrow(|open| call(open.as_ref().ok_or("the host called a function before it opened one")?))
 }

@@ -1,6 +1,6 @@
 //! Write Weir plugins in Rust.
 //!
-//! A plugin is a crate of `crate-type = ["cdylib", "rlib"]` with a few functions and one [`register!`]:
+//! A plugin is a crate with a few functions and one [`register!`](register!):
 //!
 //! - a [`Transform`] takes rows and gives rows: filter, map, flat map, parse;
 //! - an [`Aggregate`] folds rows into one row a group; [`ColumnarAggregate`] does so for all groups of a call at a time.
@@ -17,7 +17,7 @@
 //!
 //!     fn open(_: NoConfig, plan: &mut TransformPlan) -> Result<Self, OpenError> {
 //!         plan.pass_all();
-//!         Ok(Self { revenue: plan.read("revenue")? })
+//!         Ok(Self { revenue: plan.input.read("revenue")? })
 //!     }
 //!
 //!     fn run(&self, _: &Context, rows: &Rows, out: &mut Output) -> Result<(), RunError> {
@@ -33,13 +33,26 @@
 //! weir_guest::register! { name: "shop", doc: "What a shop needs.", transforms: [Paid] }
 //! ```
 //!
-//! `cargo build --target wasm32-unknown-unknown` makes the plugin; Weir takes the file as it is. `cargo test` tests it natively, with [`testing`].
+//! With this in its `Cargo.toml`, `cargo build --release --target wasm32-unknown-unknown` makes the plugin, which Weir takes as it is, and `cargo test` tests it
+//! natively, with `testing`.
+//!
+//! ```toml
+//! [lib]
+//! crate-type = ["cdylib", "rlib"]
+//!
+//! [profile.release]
+//! lto = "fat"
+//! codegen-units = 1
+//! panic = "abort"
+//! strip = true
+//! ```
 //!
 //! Columns cross the boundary as a few buffers, and only those that a plan reads or makes cross at all: a filter that passes everything on costs a list of row
 //! numbers, and a transform that keeps every row does not even send that.
 
 pub mod log;
 pub mod register;
+#[cfg(not(target_family = "wasm"))]
 pub mod testing;
 pub mod wire;
 

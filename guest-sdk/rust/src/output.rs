@@ -172,7 +172,9 @@ impl Output {
             Kept::First(count) if count == self.rows && self.rejected.is_empty() => None,
             kept => Some(kept.into_list()),
         };
-        if let Some(rejection) = self.rejected.iter().find(|rejection| rejection.row >= self.rows || origin.as_ref().is_some_and(|origin| lists(origin, rejection.row))) {
+        if let Some(rejection) =
+            self.rejected.iter().find(|rejection| rejection.row >= self.rows || origin.as_ref().is_some_and(|origin| lists(origin, rejection.row)))
+        {
             let why = if rejection.row >= self.rows { "there is no such row" } else { "it was kept as well" };
             return Err(format!("row {} was rejected, but {why}", rejection.row));
         }
@@ -274,4 +276,80 @@ impl NewColumn {
 /// Whether a rising list has that row.
 fn lists(origin: &[[u8; 4]], row: u32) -> bool {
     origin.binary_search_by_key(&row, |listed| u32::from_le_bytes(*listed)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+    use super::*;
+
+    fn kept(rows: u32, keep: &[usize]) -> Result<Option<Vec<usize>>, String> {
+        let mut out = Output::new(&[], rows);
+        keep.iter().for_each(|row| out.keep(*row));
+        let origin = out.finish()?.origin;
+        Ok(origin.map(|origin| origin.as_chunks::<4>().0.iter().map(|row| u32::from_le_bytes(*row) as usize).collect()))
+    }
+
+    fn field(ty: Type, nullable: bool) -> NewField {
+        NewField { name: "made".to_owned(), ty, nullable }
+    }
+
+    #[test]
+    fn rows_are_listed_unless_each_comes_out_once() {
+        assert_eq!(kept(3, &[0, 1, 2]), Ok(None));
+        assert_eq!(kept(0, &[]), Ok(None));
+        assert_eq!(kept(3, &[]), Ok(Some(vec![])));
+        assert_eq!(kept(3, &[0, 1]), Ok(Some(vec![0, 1])));
+        assert_eq!(kept(3, &[0, 2]), Ok(Some(vec![0, 2])));
+        assert_eq!(kept(3, &[1, 2]), Ok(Some(vec![1, 2])));
+        assert_eq!(kept(3, &[0, 1, 1, 2]), Ok(Some(vec![0, 1, 1, 2])));
+        assert_eq!(kept(2, &[0, 1, 1]), Ok(Some(vec![0, 1, 1])));
+    }
+
+    #[test]
+    fn verdicts_that_can_not_be_are_named() {
+        assert_eq!(kept(3, &[1, 0]), Err("row 0 was kept after row 1 of 3 rows".to_owned()));
+        assert_eq!(kept(3, &[3]), Err("row 3 was kept after row 0 of 3 rows".to_owned()));
+        let rejected = |row: usize| {
+            let mut out = Output::new(&[], 3);
+            out.keep(1);
+            out.reject(row, "code", "reason");
+            out.finish().map(|made| made.rejected.len())
+        };
+        assert_eq!(rejected(1), Err("row 1 was rejected, but it was kept as well".to_owned()));
+        assert_eq!(rejected(3), Err("row 3 was rejected, but there is no such row".to_owned()));
+        assert_eq!(rejected(2), Ok(1));
+        let mut out = Output::new(&[], 3);
+        out.keep(0);
+        out.keep_all();
+        assert_eq!(out.finish().unwrap_err(), "`keep_all` came after a row was kept");
+    }
+
+    #[test]
+    fn a_column_without_a_value_for_each_row_is_named() {
+        let mut out = Output::new(&[field(Type::Int64, true)], 2);
+        out.keep(0);
+        out.keep(1);
+        out.push(Computed::<i64>::new(0), 1);
+        assert_eq!(out.finish().unwrap_err(), "column `made` got 1 values for 2 rows");
+        let mut columns = Columns::new(&[field(Type::Utf8, false)], 1);
+        columns.push(Computed::<str>::new(0), None);
+        assert_eq!(columns.finish(1).unwrap_err(), "column `made` got a null, but its plan said that it never holds one");
+    }
+
+    #[test]
+    fn validity_begins_with_the_first_null_and_covers_the_rows_before_it() {
+        for before in 0..20 {
+            let mut columns = Columns::new(&[field(Type::Int64, true)], 0);
+            columns.extend_numbers(Computed::<i64>::new(0), vec![7; before]);
+            columns.push(Computed::<i64>::new(0), None);
+            columns.extend_numbers(Computed::<i64>::new(0), [8, 9]);
+            let made = columns.finish(before + 3).unwrap().remove(0);
+            let bits: Vec<_> = (0..before + 3).map(|row| made.validity[row / 8] >> (row % 8) & 1 == 1).collect();
+            let expected: Vec<_> = (0..before + 3).map(|row| row != before).collect();
+            assert_eq!(bits, expected);
+            assert_eq!(made.validity.len(), (before + 3).div_ceil(8));
+            assert_eq!(made.data.len(), 8 * (before + 3));
+        }
+    }
 }

@@ -2,14 +2,13 @@
 //! it is written, so a column handle exists only for a column that exists.
 
 use std::marker::PhantomData;
-use std::ops::{Deref, DerefMut};
 
 use crate::rows::Column;
 use crate::types::layout::Layout;
 use crate::types::{Any, DataType, Type};
 use crate::wire::{Field, OpenError};
 
-/// The input of a function and the columns that it reads; part of both plans.
+/// The columns that a function is given, and those that it reads.
 #[derive(Debug)]
 pub struct Input<'a> {
     schema: &'a [Field],
@@ -20,14 +19,16 @@ pub struct Input<'a> {
 /// The plan of a transform. Nothing is passed on unless the plan says so.
 #[derive(Debug)]
 pub struct TransformPlan<'a> {
-    input: Input<'a>,
+    /// What is there, and what is read of it.
+    pub input: Input<'a>,
     pub(crate) output: Vec<OutputColumn>,
 }
 
 /// The plan of an aggregate.
 #[derive(Debug)]
 pub struct AggregatePlan<'a> {
-    input: Input<'a>,
+    /// What is there, and what is read of it.
+    pub input: Input<'a>,
     pub(crate) output: Vec<NewField>,
     pub(crate) state: StateIdentity,
     pub(crate) order: Order,
@@ -73,6 +74,12 @@ pub(crate) struct NewField {
     pub(crate) name: String,
     pub(crate) ty: Type,
     pub(crate) nullable: bool,
+}
+
+impl<T: ?Sized> Computed<T> {
+    pub(crate) fn new(index: usize) -> Self {
+        Self { index, of: PhantomData }
+    }
 }
 
 impl<'a> Input<'a> {
@@ -207,7 +214,7 @@ impl<'a> TransformPlan<'a> {
             Some(passed) => *passed = made,
             None => self.output.push(made),
         }
-        Ok(Computed { index, of: PhantomData })
+        Ok(Computed::new(index))
     }
 }
 
@@ -247,32 +254,7 @@ impl<'a> AggregatePlan<'a> {
             return Err(OpenError::input(format!("the output would have two columns `{name}`")));
         }
         self.output.push(NewField { name: name.to_owned(), ty: T::TYPE, nullable });
-        Ok(Computed { index: self.output.len() - 1, of: PhantomData })
-    }
-}
-
-impl<'a> Deref for TransformPlan<'a> {
-    type Target = Input<'a>;
-
-    fn deref(&self) -> &Input<'a> {
-        &self.input
-    }
-}
-impl DerefMut for TransformPlan<'_> {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.input
-    }
-}
-impl<'a> Deref for AggregatePlan<'a> {
-    type Target = Input<'a>;
-
-    fn deref(&self) -> &Input<'a> {
-        &self.input
-    }
-}
-impl DerefMut for AggregatePlan<'_> {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.input
+        Ok(Computed::new(self.output.len() - 1))
     }
 }
 

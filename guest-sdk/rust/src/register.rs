@@ -3,7 +3,7 @@
 pub use crate::aggregate::AggregateEntry;
 pub use crate::transform::TransformEntry;
 
-/// A plugin; written by [`register!`](crate::register).
+/// A plugin; written by [`register!`](crate::register!).
 pub trait Plugin {
     /// Its name.
     const NAME: &'static str;
@@ -30,13 +30,16 @@ pub trait Plugin {
 /// ```
 #[macro_export]
 macro_rules! register {
-    (name: $name:expr, doc: $doc:expr, transforms: [$($transform:ty),+ $(,)?] $(, aggregates: [$($aggregate:ty),+ $(,)?])? $(,)?) => {
-        $crate::register!(@plugin $name, $doc, [$($transform),+] [$($($aggregate),+)?], transform $(aggregate [$($aggregate)+])?);
+    (name: $name:expr, doc: $doc:expr, transforms: [$($transform:ty),+ $(,)?] $(,)?) => {
+        $crate::register!(@plugin $name, $doc, [$($transform),+], [], transform);
     };
     (name: $name:expr, doc: $doc:expr, aggregates: [$($aggregate:ty),+ $(,)?] $(,)?) => {
-        $crate::register!(@plugin $name, $doc, [] [$($aggregate),+], aggregate);
+        $crate::register!(@plugin $name, $doc, [], [$($aggregate),+], aggregate);
     };
-    (@plugin $name:expr, $doc:expr, [$($transform:ty),*] [$($aggregate:ty),*], $($interface:ident $([$($ignored:tt)*])?)+) => {
+    (name: $name:expr, doc: $doc:expr, transforms: [$($transform:ty),+ $(,)?], aggregates: [$($aggregate:ty),+ $(,)?] $(,)?) => {
+        $crate::register!(@plugin $name, $doc, [$($transform),+], [$($aggregate),+], transform aggregate);
+    };
+    (@plugin $name:expr, $doc:expr, [$($transform:ty),*], [$($aggregate:ty),*], $($interface:ident)+) => {
         const _: () = {
             // A plugin that is built natively is only tested, through its functions.
             #[allow(dead_code, reason = "used by the exports, which exist in wasm only")]

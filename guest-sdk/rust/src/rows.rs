@@ -198,3 +198,67 @@ pub(crate) fn offsets(bytes: &[u8], count: usize, length: usize) -> Option<&[[u8
     let rising = offsets.iter().zip(offsets.iter().skip(1)).fold(true, |rising, (a, b)| rising & (number(a) <= number(b)));
     (offsets.len() == count + 1 && rising && offsets.first().map(number) == Some(0) && offsets.last().map(number) == Some(length)).then_some(offsets)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+    use super::*;
+    use crate::types::{Any, Json, Timestamp};
+
+    fn u32s(numbers: &[u32]) -> Vec<u8> {
+        numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+    }
+
+    fn one(count: u32, data: &[u8], offsets: &[u32], validity: &[u8]) -> wire::Rows {
+        wire::Rows { count, columns: vec![wire::Column { data: data.to_vec(), offsets: u32s(offsets), validity: validity.to_vec() }] }
+    }
+
+    #[test]
+    fn every_type_is_read_as_the_contract_lays_it_out() {
+        let number = one(2, &[1, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255], &[], &[]);
+        let rows = |ty| Rows::new(&number, &[ty]).unwrap();
+        assert_eq!(rows(Type::Int64).column(Column::<i64>::new(0)).iter().collect::<Vec<_>>(), [Some(1), Some(-1)]);
+        assert_eq!(rows(Type::Int64).column(Column::<i64>::new(0)).numbers().collect::<Vec<_>>(), [1, -1]);
+        assert_eq!(rows(Type::Timestamp).get(Column::<Timestamp>::new(0), 1), Some(Timestamp(-1)));
+        assert!(rows(Type::Float64).get(Column::<f64>::new(0), 1).unwrap().is_nan());
+
+        let text = one(3, "aé".as_bytes(), &[0, 1, 1, 3], &[0b101]);
+        let rows = |ty| Rows::new(&text, &[ty]).unwrap();
+        assert_eq!(rows(Type::Utf8).column(Column::<str>::new(0)).iter().collect::<Vec<_>>(), [Some("a"), None, Some("é")]);
+        assert_eq!(rows(Type::Json).get(Column::<Json>::new(0), 2), Some("é"));
+        assert_eq!(rows(Type::Binary).get(Column::<[u8]>::new(0), 2), Some("é".as_bytes()));
+        assert_eq!(rows(Type::Utf8).column(Column::<Any>::new(0)).iter().collect::<Vec<_>>(), [Some(()), None, Some(())]);
+
+        let bits = one(9, &[0b0000_0010, 1], &[], &[0xff, 0]);
+        let booleans = Rows::new(&bits, &[Type::Boolean]).unwrap();
+        let values: Vec<_> = booleans.column(Column::<bool>::new(0)).iter().collect();
+        assert_eq!((values[0], values[1], values[8]), (Some(false), Some(true), None));
+        assert_eq!(booleans.get(Column::<bool>::new(0), 9), None);
+    }
+
+    #[test]
+    fn buffers_that_do_not_hold_the_rows_are_refused() {
+        let refused = |rows: wire::Rows, ty| assert!(Rows::new(&rows, &[ty]).is_err(), "{rows:?} as {ty}");
+        refused(one(2, &[0; 15], &[], &[]), Type::Int64);
+        refused(one(2, &[0; 24], &[], &[]), Type::Float64);
+        refused(one(9, &[0; 1], &[], &[]), Type::Boolean);
+        refused(one(9, &[0; 72], &[], &[0xff]), Type::Timestamp);
+        refused(one(1, b"ab", &[0, 1], &[]), Type::Utf8);
+        refused(one(2, b"ab", &[0, 2], &[]), Type::Utf8);
+        refused(one(2, b"ab", &[1, 1, 2], &[]), Type::Binary);
+        refused(one(2, b"ab", &[0, 3, 2], &[]), Type::Binary);
+        refused(one(1, &[0xff], &[0, 1], &[]), Type::Utf8);
+        refused(one(2, "é".as_bytes(), &[0, 1, 2], &[]), Type::Utf8);
+        assert!(Rows::new(&one(0, &[], &[0], &[]), &[Type::Utf8]).is_ok());
+        assert!(Rows::new(&one(1, &[0; 8], &[], &[]), &[]).is_err());
+    }
+
+    #[test]
+    fn group_numbers_beyond_the_groups_are_refused() {
+        assert_eq!(Groups::new(&u32s(&[0, 2, 1]), 3, 3).unwrap().iter().collect::<Vec<_>>(), [0, 2, 1]);
+        assert!(Groups::new(&u32s(&[0, 3, 1]), 3, 3).is_err());
+        assert!(Groups::new(&u32s(&[0, 1]), 3, 3).is_err());
+        assert!(Groups::new(&[0; 5], 1, 3).is_err());
+        assert!(Groups::new(&[], 0, 0).is_ok());
+    }
+}

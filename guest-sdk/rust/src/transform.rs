@@ -29,7 +29,7 @@ use crate::wire::{self, Field, OpenError, RunError};
 ///
 ///     fn open(_: NoConfig, plan: &mut TransformPlan) -> Result<Self, OpenError> {
 ///         plan.pass_all();
-///         Ok(Self { revenue: plan.read("revenue")? })
+///         Ok(Self { revenue: plan.input.read("revenue")? })
 ///     }
 ///
 ///     fn run(&self, _: &Context, rows: &Rows, out: &mut Output) -> Result<(), RunError> {
@@ -153,11 +153,98 @@ fn open<T: Transform>(config: &str, input: &[Field]) -> Result<OpenTransform, Op
     let mut fields = computed;
     fields.sort_by_key(|(handle, _)| *handle);
     Ok(OpenTransform {
-        reads: plan.reads.clone(),
-        types: plan.types.clone(),
+        reads: plan.input.reads,
+        types: plan.input.types,
         output: plan.output,
         fields: fields.into_iter().map(|(_, field)| field).collect(),
         order,
         transform,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Column, Computed, NoConfig, testing};
+
+    /// Makes two columns in another order than that of the output, renames one and leaves one out.
+    struct Reshape {
+        text: Column<str>,
+        number: Column<i64>,
+        length: Computed<i64>,
+        half: Computed<f64>,
+    }
+
+    impl Transform for Reshape {
+        const NAME: &'static str = "reshape";
+        const DOC: &'static str = "";
+        type Config = NoConfig;
+
+        fn open(_: NoConfig, plan: &mut TransformPlan<'_>) -> Result<Self, OpenError> {
+            plan.pass_all();
+            plan.leave_out("ballast")?;
+            let length = plan.compute_required("length")?;
+            let half = plan.compute("number")?;
+            plan.pass_as("number", "whole")?;
+            Ok(Self { text: plan.input.read("text")?, number: plan.input.read("number")?, length, half })
+        }
+
+        fn run(&self, _: &Context, rows: &Rows<'_>, out: &mut Output) -> Result<(), RunError> {
+            for row in 0..rows.len() {
+                for character in rows.get(self.text, row).unwrap_or_default().split(' ') {
+                    out.keep(row);
+                    out.push(self.length, character.len() as i64);
+                    out.push(self.half, rows.get(self.number, row).map(|number| number as f64 / 2.0));
+                }
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn columns_made_stand_where_the_plan_put_them_whatever_the_order_of_their_handles() {
+        let test = testing::transform::<Reshape>(&[("number", "int64?"), ("ballast", "json?"), ("text", "utf8")], "").unwrap();
+        let output = [("number", "float64?"), ("text", "utf8"), ("length", "int64"), ("whole", "int64?")];
+        assert_eq!(test.output(), output.map(|(name, ty)| (name.to_owned(), ty.to_owned())));
+        let made = test.run(&json!([{ "number": 3, "ballast": [1], "text": "ab c" }, { "text": "d" }])).unwrap();
+        assert_eq!(
+            made.rows,
+            vec![
+                json!({ "number": 1.5, "text": "ab c", "length": 2, "whole": 3 }),
+                json!({ "number": 1.5, "text": "ab c", "length": 1, "whole": 3 }),
+                json!({ "number": null, "text": "d", "length": 1, "whole": null }),
+            ]
+        );
+    }
+
+    #[test]
+    fn an_unknown_function_is_no_config_error() {
+        let opened = TransformEntry::open(&[TransformEntry::of::<Reshape>()], "shape", "{}", &[]);
+        assert_eq!(opened.err(), Some(OpenError::UnknownFunction));
+        assert_eq!(testing::transform::<Reshape>(&[("a", "int64")], "").err().unwrap().to_string(), "no column `ballast` is passed on that could be left out");
+    }
+
+    #[test]
+    fn a_type_of_tomorrow_does_no_harm_in_a_column_that_is_not_read() {
+        struct Pass;
+        impl Transform for Pass {
+            const NAME: &'static str = "pass";
+            const DOC: &'static str = "";
+            type Config = NoConfig;
+            fn open(_: NoConfig, plan: &mut TransformPlan<'_>) -> Result<Self, OpenError> {
+                plan.pass_all();
+                plan.input.read_nulls("a").map(|_| Self)
+            }
+            fn run(&self, _: &Context, _: &Rows<'_>, out: &mut Output) -> Result<(), RunError> {
+                out.keep_all();
+                Ok(())
+            }
+        }
+        assert!(testing::transform::<Pass>(&[("a", "int64"), ("b", "decimal(10,2)")], "").is_ok());
+        let error = testing::transform::<Pass>(&[("a", "decimal(10,2)")], "").err().unwrap().to_string();
+        assert_eq!(error, "column `a` is `decimal(10,2)`, which this plugin does not know: build it with a newer `weir-guest`");
+    }
 }

@@ -3,21 +3,23 @@
 //! outcome to [`Protocol::observe`].
 //!
 //! ```text
-//!  start     Lock ─► Peek ─► Fence ─► Ask ─┬─► Forward ...                    the marker is PREPARED
-//!                              ▲           ├─► DeleteStaged ─► DropPrepared ─► Wait   it is COMMITTED
-//!                              │           └─► Mark ─► Commit ─► WriteFirst ─► Wait   a new life
-//!                              │
-//!                              │ no answer: take a new producer and ask
-//!                              ├────────┬─────────────────┬─────────┐
-//!  epoch     Wait ─► Stage ─► Prepare ─► Mark ─────────► Commit ─► Forward: apply, publish, list, deliver, finish ─► Wait
-//!             ▲        └──────────────────┴─► Abort         ⟲ while retriable, and then Fence before the next transaction
-//!             └────────────────────────────────┘
+//!  start    Lock ─► Peek ─► Fence ─► Ask ─┬─► Forward ─────────────────────────► Wait    the marker is PREPARED
+//!                             ▲           ├─► DeleteStaged ─► DropPrepared ────► Wait    it is COMMITTED
+//!                             │           └─► Mark ─► Commit ─► WriteFirst ────► Wait    a new life
+//!                             │
+//!                             └── no answer to Stage, Mark, Commit or Abort: take a new producer and ask
+//!
+//!  epoch    Wait ─► Stage ─► Prepare ─► Mark ─► Commit ─► Forward: apply, publish, list, deliver, finish ─► Wait
+//!             ▲        └── given up ──────┘       ⟲ while retriable, and then Fence before the next transaction
+//!             └── Abort ◄──────┘
+//!
+//!  renewal  Wait ─► Mark ─► Commit ─► Wait
 //! ```
 //!
 //! Without Kafka there is nothing to fence, to mark or to commit: PREPARED is the commit point, and Prepare leads to Forward.
 //!
-//! Dropping a protocol after any step is what a SIGKILL does; the next start puts it right. `tests/src/commit_model.rs` visits every state that
-//! processes, kills, lost answers and copies of the folder can bring about, with this code in each process.
+//! Dropping a protocol after any step is what a SIGKILL does; the next start puts it right. `tests/src/commit_model.rs` visits every state that processes,
+//! kills, lost answers and copies of the folder can bring about, with this code in each process.
 
 mod identity;
 mod step;
@@ -61,9 +63,7 @@ pub enum Failure {
     #[error(transparent)]
     Refused(#[from] Box<Refusal>),
     /// Another process runs on the folder.
-    #[error(
-        "the state folder, or the output folder, is locked by another process: stop that one, or give this pipeline its own `state_dir`"
-    )]
+    #[error("the state folder, or the output folder, is locked by another process: stop that one, or give this pipeline its own `state_dir`")]
     Held,
     /// Both causes look alike to a client, so both are said.
     #[error(
@@ -117,9 +117,7 @@ impl Protocol {
     pub fn observe(&mut self, outcome: Outcome) -> Result<(), OutOfTurn> {
         let next = match outcome {
             Outcome::WriteFailed if self.next.writes() => failed(Failure::Poisoned { during: self.next.name() }),
-            Outcome::Fenced { transaction_age } if self.uses_producer() => {
-                failed(Failure::Fenced { during: self.next.name(), transaction_age })
-            }
+            Outcome::Fenced { transaction_age } if self.uses_producer() => failed(Failure::Fenced { during: self.next.name(), transaction_age }),
             Outcome::NoAnswer => self.without_answer().ok_or_else(|| self.out_of_turn(&outcome))?,
             _ => self.after(&outcome).ok_or_else(|| self.out_of_turn(&outcome))?,
         };
@@ -154,19 +152,13 @@ impl Protocol {
             (Action::WriteFirst(lineage), Outcome::Done) => self.rest(Marker::Genesis(*lineage)),
 
             // An epoch.
-            (Action::Wait { committed }, Outcome::EpochDue(attempt)) => {
-                Action::Stage(Draft { base: *committed, attempt: *attempt })
-            }
+            (Action::Wait { committed }, Outcome::EpochDue(attempt)) => Action::Stage(Draft { base: *committed, attempt: *attempt }),
             (Action::Wait { committed }, Outcome::RenewalDue) if transaction => Action::Mark(Purpose::Renew(*committed)),
             (Action::Wait { .. }, Outcome::StopAsked) => Action::Stop(Stop::Asked),
             (Action::Stage(draft), Outcome::Done) => Action::Prepare(*draft),
             (Action::Prepare(draft), Outcome::Prepared(checksum)) => {
                 let identity = draft.identity(*checksum);
-                if transaction {
-                    Action::Mark(Purpose::Epoch { identity, base: draft.base })
-                } else {
-                    Action::Forward(Part::Apply, identity)
-                }
+                if transaction { Action::Mark(Purpose::Epoch { identity, base: draft.base }) } else { Action::Forward(Part::Apply, identity) }
             }
             (Action::Mark(purpose), Outcome::Done) => Action::Commit(*purpose),
             (Action::Commit(purpose), Outcome::Done) => self.committed(*purpose),
@@ -178,9 +170,7 @@ impl Protocol {
 
             // Made again: only before the commit was called.
             (Action::Stage(draft), Outcome::GivenUp) => Action::Abort(*draft),
-            (Action::Mark(Purpose::Epoch { identity, base }), Outcome::GivenUp) => {
-                Action::Abort(Draft { base: *base, attempt: identity.attempt })
-            }
+            (Action::Mark(Purpose::Epoch { identity, base }), Outcome::GivenUp) => Action::Abort(Draft { base: *base, attempt: identity.attempt }),
             (Action::Mark(_), Outcome::GivenUp) => Action::Fence,
             (Action::Abort(draft), Outcome::Done) => self.rest(draft.base),
             _ => return None,
@@ -190,10 +180,9 @@ impl Protocol {
     /// UNKNOWN: what the broker has made of the last call can only be asked behind a fence.
     fn without_answer(&self) -> Option<Action> {
         match &self.next {
-            Action::Stage(_) | Action::Abort(_) | Action::Mark(_) | Action::Commit(_) if self.uses_producer() => {
-                Some(Action::Fence)
-            }
-            again @ (Action::Peek | Action::Fence | Action::Ask | Action::Forward(Part::Deliver, _)) => Some(again.clone()),
+            Action::Stage(_) | Action::Abort(_) | Action::Mark(_) | Action::Commit(_) if self.uses_producer() => Some(Action::Fence),
+            // These can be repeated. COMMITTED(0) waits for the sources that say where they begin.
+            again @ (Action::Peek | Action::Fence | Action::Ask | Action::WriteFirst(_) | Action::Forward(Part::Deliver, _)) => Some(again.clone()),
             _ => None,
         }
     }
@@ -227,11 +216,7 @@ impl Protocol {
     }
 
     fn uses_producer(&self) -> bool {
-        self.point == CommitPoint::Transaction
-            && matches!(
-                self.next,
-                Action::Fence | Action::Stage(_) | Action::Abort(_) | Action::Mark(_) | Action::Commit(_)
-            )
+        self.point == CommitPoint::Transaction && matches!(self.next, Action::Fence | Action::Stage(_) | Action::Abort(_) | Action::Mark(_) | Action::Commit(_))
     }
 
     fn out_of_turn(&self, outcome: &Outcome) -> OutOfTurn {

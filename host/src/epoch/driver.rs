@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::{Clock, Stopwatch};
-use super::commit::{Action, Attempt, Failure, Outcome, Protocol, Purpose, Stop};
+use super::commit::{Action, Attempt, Failure, Outcome, Part, Protocol, Purpose, Stop};
 use super::graph::Graph;
 use super::limits::Limits;
 use super::plan::Plan;
@@ -28,7 +28,7 @@ use crate::operator::event_time::Times;
 use crate::rows::Chunk;
 use crate::sink::{Marker, Transaction, TransactionError};
 use crate::source::Positions;
-use crate::state::{EpochRecord, Prepared, Store};
+use crate::state::{EpochRecord, Prepared, StateError, Store};
 use crate::time::watermark::Tracker;
 
 /// How long a call to the broker may take before its outcome is unknown.
@@ -47,7 +47,7 @@ pub struct Parts {
     /// The transaction that is the commit point, when Kafka is in the pipeline.
     pub transaction: Option<Box<dyn Transaction>>,
     /// The state folder, locked.
-    pub store: Store,
+    pub store: Arc<Store>,
     /// When epochs begin.
     pub trigger: Trigger,
     /// How much an epoch reads.
@@ -179,28 +179,28 @@ impl Driver {
     fn drive(&mut self, until: Until) -> anyhow::Result<Ended> {
         loop {
             let action = self.protocol.action().clone();
-            failpoint::hit(action.name());
-            let outcome = match action {
+            let outcome = match &action {
                 Action::Lock => Outcome::Done, // the store that this was made with is locked
                 Action::Peek | Action::Ask => self.facts()?,
                 Action::Fence => self.fence(),
                 Action::DeleteStaged { .. } => Outcome::Done, // no sink stages files yet
                 Action::DropPrepared { .. } => self.durable(Store::drop_prepared),
-                Action::WriteFirst(lineage) => self.write_first(lineage)?,
+                Action::WriteFirst(lineage) => self.write_first(*lineage)?,
                 Action::Wait { .. } => match self.wait(until)? {
                     wait::Waited::Outcome(outcome) => outcome,
                     wait::Waited::Ended(ended) => return Ok(ended),
                 },
-                Action::Stage(draft) => self.make(draft)?,
-                Action::Prepare(draft) => self.prepare(draft)?,
+                Action::Stage(draft) => self.make(*draft)?,
+                Action::Prepare(draft) => self.prepare(*draft)?,
                 Action::Abort(_) => self.abort()?,
-                Action::Mark(purpose) => self.mark(&purpose),
-                Action::Commit(purpose) => self.commit(&purpose),
-                Action::Forward(part, identity) => self.forward(part, &identity)?,
+                Action::Mark(purpose) => self.mark(purpose),
+                Action::Commit(purpose) => self.commit(purpose),
+                Action::Forward(part, identity) => self.forward(*part, identity)?,
                 Action::Stop(Stop::Asked) => return Ok(Ended::Stopped),
                 Action::Stop(Stop::Restored(marker)) => return Ok(Ended::Restored(marker.to_string())),
-                Action::Stop(Stop::Failed(failure)) => return Err(self.failed(failure)),
+                Action::Stop(Stop::Failed(failure)) => return Err(self.failed(failure.clone())),
             };
+            passed(&action, &outcome);
             if outcome == Outcome::NoAnswer {
                 if self.parts.clock.stopping() && matches!(self.protocol.action(), Action::Peek | Action::Fence | Action::Ask | Action::Forward(..)) {
                     return Ok(Ended::Stopped);
@@ -246,7 +246,6 @@ impl Driver {
             other => other,
         };
         if outcome == Outcome::Done {
-            failpoint::hit(failpoint::COMMITTED);
             self.run.transaction_since = None;
             self.run.last_commit = self.parts.clock.now();
             tracing::debug!(marker = %purpose.marker(), "committed");
@@ -295,8 +294,8 @@ impl Driver {
     }
 
     /// A durable write: one that fails is never tried again.
-    fn durable(&mut self, write: impl FnOnce(&mut Store) -> Result<(), crate::state::StoreError>) -> Outcome {
-        match write(&mut self.parts.store) {
+    fn durable(&self, write: impl FnOnce(&Store) -> Result<(), StateError>) -> Outcome {
+        match write(&self.parts.store) {
             Ok(()) => Outcome::Done,
             Err(error) => {
                 tracing::error!(error = format!("{:#}", anyhow::Error::from(error)), during = self.protocol.action().name(), "a durable write failed");
@@ -320,6 +319,24 @@ impl Driver {
     pub fn watermark(&self) -> Option<crate::time::Watermark> {
         super::plan::global(&self.trackers)
     }
+}
+
+/// Passes the failpoint behind a step of the protocol.
+fn passed(action: &Action, outcome: &Outcome) {
+    let point = match (action, outcome) {
+        (Action::Lock, _) => failpoint::LOCKED,
+        (Action::Fence, Outcome::Done) => failpoint::FENCED,
+        (Action::Commit(Purpose::Begin(_)), Outcome::Done) => failpoint::FIRST_MARKED,
+        (Action::WriteFirst(_), Outcome::Done) => failpoint::FIRST_WRITTEN,
+        (Action::DropPrepared { .. }, Outcome::Done) => failpoint::DISCARDED,
+        (Action::Prepare(_), _) => failpoint::PREPARED,
+        (Action::Mark(Purpose::Epoch { .. }), Outcome::Done) => failpoint::MARKED,
+        (Action::Commit(Purpose::Epoch { .. }), Outcome::Done) => failpoint::COMMITTED,
+        (Action::Forward(Part::Apply, _), _) => failpoint::APPLIED,
+        (Action::Forward(Part::Finish, _), _) => failpoint::FORWARDED,
+        _ => return,
+    };
+    failpoint::hit(point);
 }
 
 /// A fresh attempt: unpredictable, so that no two tries in any two processes share one.

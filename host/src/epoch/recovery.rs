@@ -107,12 +107,16 @@ pub enum Decision {
 
 /// The look before the fence: what will be refused whatever comes is refused before a healthy process is fenced.
 ///
+/// NOTE: a marker that has just been replaced may still be read here. Epochs only grow, so that refuses nobody wrongly but a
+/// new life in its first moment, which may start once more.
+///
 /// # Errors
-/// The marker is of a foreign lineage, or of an epoch beyond PREPARED.
+/// The marker is of a foreign lineage, or of an epoch beyond PREPARED; or `--assume` finds a marker.
 pub fn peek(start: Start, facts: &Facts) -> Result<(), Box<Refusal>> {
     let folder = &facts.folder;
     match facts.marker {
         None => Ok(()),
+        Some(marker) if let Start::Assume(verdict) = start => Err(Box::new(Refusal::MarkerPresent { marker, assumed: folder.assumed(verdict)? })),
         Some(_) if facts.may_begin(start) => Ok(()),
         Some(marker) if marker.lineage() != folder.lineage => Err(folder.foreign(marker)),
         Some(marker) if marker.epoch() > folder.last_epoch() => Err(folder.differs(marker)),
@@ -183,9 +187,7 @@ impl Folder {
     fn forward(&self, identity: Identity, base: Marker) -> Result<Decision, Box<Refusal>> {
         let own = Marker::Epoch(identity);
         match self.committed {
-            Some(committed) if committed == own && self.is_forwarded(own) => {
-                Ok(Decision::Resume { committed, discard: Prepared::Absent })
-            }
+            Some(committed) if committed == own && self.is_forwarded(own) => Ok(Decision::Resume { committed, discard: Prepared::Absent }),
             Some(committed) if committed == own || committed == base => Ok(Decision::Forward(identity)),
             committed => refuse(Refusal::NotOneMoment { identity, base, committed }),
         }
@@ -197,6 +199,21 @@ impl Folder {
             Ok(Decision::Resume { committed, discard: self.prepared })
         } else {
             refuse(Refusal::NotForwarded { committed, prepared: self.prepared })
+        }
+    }
+
+    /// The marker that the operator's word stands for.
+    fn assumed(&self, verdict: Verdict) -> Result<Marker, Box<Refusal>> {
+        let Some(committed) = self.committed else {
+            return Err(Box::new(Refusal::NothingCommitted { lineage: self.lineage, prepared: self.prepared }));
+        };
+        match (verdict, self.prepared) {
+            (Verdict::Aborted, _) => Ok(committed),
+            (Verdict::Committed, Prepared::Valid { identity, base }) => {
+                self.forward(identity, base)?;
+                Ok(Marker::Epoch(identity))
+            }
+            (Verdict::Committed, prepared) => Err(Box::new(Refusal::NothingPrepared { committed, prepared })),
         }
     }
 
@@ -231,13 +248,9 @@ impl fmt::Display for Prepared {
 fn by_marker(start: Start, facts: &Facts) -> Result<Decision, Box<Refusal>> {
     let folder = &facts.folder;
     match (facts.marker, folder.prepared) {
-        (Some(marker), Prepared::Valid { identity, base }) if marker == Marker::Epoch(identity) => {
-            folder.forward(identity, base)
-        }
+        (Some(marker), Prepared::Valid { identity, base }) if marker == Marker::Epoch(identity) => folder.forward(identity, base),
         (Some(marker), _) if folder.committed == Some(marker) => folder.resume(marker),
-        (Some(marker), _) if folder.committed.is_none() && marker == Marker::Genesis(folder.lineage) => {
-            Ok(Decision::Adopt(folder.lineage))
-        }
+        (Some(marker), _) if folder.committed.is_none() && marker == Marker::Genesis(folder.lineage) => Ok(Decision::Adopt(folder.lineage)),
         _ if facts.may_begin(start) => Ok(Decision::Begin(folder.lineage)),
         (Some(marker), _) => Err(folder.differs(marker)),
         (None, _) if folder.is_new() => refuse(Refusal::SinksTouched { lineage: folder.lineage }),
@@ -247,20 +260,7 @@ fn by_marker(start: Start, facts: &Facts) -> Result<Decision, Box<Refusal>> {
 
 /// `--assume`: the operator's word stands for the marker that is gone, never for one that is there.
 fn by_word(verdict: Verdict, facts: &Facts) -> Result<Decision, Box<Refusal>> {
-    let folder = &facts.folder;
-    let Some(committed) = folder.committed else {
-        return refuse(Refusal::NothingCommitted { lineage: folder.lineage, prepared: folder.prepared });
-    };
-    let assumed = match (verdict, folder.prepared) {
-        (Verdict::Aborted, _) => committed,
-        (Verdict::Committed, Prepared::Valid { identity, base }) => {
-            folder.forward(identity, base)?;
-            Marker::Epoch(identity)
-        }
-        (Verdict::Committed, prepared) => {
-            return refuse(Refusal::NothingPrepared { committed: Some(committed), prepared });
-        }
-    };
+    let assumed = facts.folder.assumed(verdict)?;
     match facts.marker {
         None => Ok(Decision::Restore(assumed)),
         Some(marker) if marker == assumed => Ok(Decision::Restored(marker)),

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::graph::{Graph, Letters, Node, Target};
+use crate::failpoint;
 use crate::format::{Lossy, row_json};
 use crate::rows::Chunk;
 use crate::sink::dead_letter::{Content, DeadLetter, Kind};
@@ -111,6 +112,7 @@ impl Staged {
         }
         let hashes = (0..batch.values.len()).map(|record| content_hash(&batch, record)).collect();
         let number = transaction.send(topic, batch)?;
+        failpoint::hit(failpoint::ROWS_SENT);
         self.batches.push(Batch { number, hashes });
         Ok(())
     }

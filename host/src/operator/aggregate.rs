@@ -21,8 +21,7 @@ use crate::epoch::clock::Stopwatch;
 use crate::observe::progress::StateOperator;
 use crate::plugin::{self, StateIdentity};
 use crate::rows::Chunk;
-use crate::state::keys::KeyEncoder;
-use crate::state::{Delta, IdentityId, StateError, StepState, Store};
+use crate::state::{Delta, IdentityId, KeyEncoder, StateError, StepState, Store};
 use crate::time::window::Tumbling;
 
 use fold::{Emitted, ShardWork};
@@ -45,6 +44,8 @@ pub enum OutputMode {
 pub(super) struct Grouping {
     /// The column of event times.
     pub(super) time: usize,
+    /// What is taken off a time before it is placed: the end of a window is no moment of it, so the last microsecond before stands for it (T-3).
+    pub(super) time_shift_us: i64,
     /// The windows.
     pub(super) window: Tumbling,
     /// Makes bytes of the key columns, and columns of bytes.
@@ -79,6 +80,8 @@ pub struct AggregateParts {
     pub key: Vec<usize>,
     /// The column of event times.
     pub time: usize,
+    /// Whether that is the end of an earlier window.
+    pub time_is_window_end: bool,
     /// The windows.
     pub window: Tumbling,
     /// When rows come out.
@@ -108,14 +111,14 @@ impl Aggregate {
     /// # Errors
     /// When a key column has a type that can't be a key, or the state's identity can't be written.
     pub fn new(parts: AggregateParts) -> anyhow::Result<Self> {
-        let AggregateParts { id, function, input, key, time, window, mode, output, max_state_bytes, store } = parts;
+        let AggregateParts { id, function, input, key, time, time_is_window_end, window, mode, output, max_state_bytes, store } = parts;
         let encoder = KeyEncoder::new(&input, &key)?;
         let mut needs = vec![false; input.fields().len()];
         for column in key.iter().chain(function.reads()).chain([&time]) {
             *needs.get_mut(*column).with_context(|| format!("there is no column {column}"))? = true;
         }
         let identity = store.intern(&stored_identity(function.state_identity()))?;
-        let grouping = Grouping { time, window, encoder, needs };
+        let grouping = Grouping { time, time_shift_us: i64::from(time_is_window_end), window, encoder, needs };
         Ok(Self { id, function, grouping, mode, output, max_state_bytes, store, state: None, identity })
     }
 
@@ -207,7 +210,7 @@ impl Aggregate {
         operator.operator_name.clone_from(&self.id);
         operator.num_rows_updated = changes.updated;
         operator.num_rows_removed = changes.removed;
-        operator.num_rows_total = state.groups_after();
+        operator.num_rows_total = totals.groups + changes.added - changes.removed;
         operator.memory_used_bytes = totals.cache_bytes + changes.pending_bytes;
         operator.num_rows_dropped_by_watermark = partials.iter().map(|partial| partial.late_groups).sum();
         operator.num_shuffle_partitions = u64::from(self.store.shards().get());

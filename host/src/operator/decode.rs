@@ -8,7 +8,7 @@ use arrow_schema::SchemaRef;
 use rayon::prelude::*;
 
 use crate::format::raw::{self, RawRecords};
-use crate::format::{BadRecord, JsonDecoder, Values};
+use crate::format::{BadRecord, JsonDecoder};
 use crate::rows::{Chunk, Origin};
 use crate::source::Records;
 
@@ -84,17 +84,13 @@ fn with_metadata(records: &Records, rows: RecordBatch, kept: Option<&[u32]>, met
 }
 
 fn raw_rows(records: &Records) -> anyhow::Result<RecordBatch> {
-    let none = vec![true; records.len()];
-    let zeros = vec![0; records.len() + 1];
-    let no_keys = Values { data: &[], offsets: &zeros, nulls: Some(&none) };
-    let timestamps: Vec<i64> = records.timestamps_ms.iter().map(|timestamp| timestamp.saturating_mul(1_000)).collect();
     let raw = RawRecords {
-        keys: records.keys.as_ref().map_or(no_keys, |keys| keys.as_values()),
+        keys: records.keys.as_ref().map(|keys| keys.as_values()),
         values: records.values.as_values(),
         topic: &records.partition.topic,
         partition: records.partition.number,
         offsets: &records.offsets,
-        timestamps: &timestamps,
+        timestamps_ms: &records.timestamps_ms,
         headers: records.headers.as_ref().map(|headers| headers.as_values()),
     };
     Ok(raw::rows(&raw)?)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::TimestampMicrosecondType;
-use arrow_array::{Array as _, BooleanArray};
+use arrow_array::BooleanArray;
 
 use super::RejectedRows;
 use crate::plugin::Rejection;

@@ -14,7 +14,7 @@ use super::aggregate::Grouping;
 use crate::plugin::{self, Blobs};
 use crate::rows::Chunk;
 use crate::source::Bytes;
-use crate::state::keys::Keys;
+use crate::state::Keys;
 use crate::time::EventTime;
 
 /// Rows of one accumulate call: enough that partial aggregation pays, few enough that the columns it reads stay in the L2 cache.
@@ -83,14 +83,14 @@ pub(super) fn fold(grouping: &Grouping, function: &plugin::Aggregate, time: &Epo
     // Neighbours are mostly in the same window, and a division costs more than two comparisons.
     let mut window = grouping.window.ending_at(EventTime(i64::MIN));
     for (time, key) in grouping.times(&rows)?.values().iter().zip(keys.iter()) {
-        if !window.contains(EventTime(*time)) {
-            window = grouping.window.ending_at(grouping.window.end_of(EventTime(*time)));
+        let time = EventTime(time - grouping.time_shift_us);
+        if !window.contains(time) {
+            window = grouping.window.ending_at(grouping.window.end_of(time));
         }
         numbers.push(groups.number(window.end, key));
     }
-    let read = rows.project(function.reads())?;
     let length = u32::try_from(groups.len())?;
-    partial.states = function.accumulate(&time.context(), &read, &numbers, length)?;
+    partial.states = function.accumulate(&time.context(), &rows, &numbers, length)?;
     partial.groups = groups;
     Ok(partial)
 }
@@ -132,10 +132,15 @@ impl Grouping {
         column.ok_or_else(|| anyhow::anyhow!("column {} holds no event times", self.time))
     }
 
+    /// The end of the window that a time falls into.
+    fn window_end(&self, time_us: i64) -> EventTime {
+        self.window.end_of(EventTime(time_us - self.time_shift_us))
+    }
+
     /// The rows whose window is still open (L-1, L-2). Rows without an event time are in no window (T-1); they were counted where the event time is declared.
     fn without_late(&self, time: &EpochTime, rows: RecordBatch, partial: &mut Partial) -> anyhow::Result<RecordBatch> {
         let times = self.times(&rows)?;
-        let is_late = |time_us: i64| time.late.is_some_and(|late| late.has_passed(self.window.end_of(EventTime(time_us))));
+        let is_late = |time_us: i64| time.late.is_some_and(|late| late.has_passed(self.window_end(time_us)));
         // Lateness rises with age: when the oldest row is not late, none is.
         let oldest = times.values().iter().min();
         if times.null_count() == 0 && !oldest.is_some_and(|oldest| is_late(*oldest)) {
@@ -149,7 +154,7 @@ impl Grouping {
             let (mut keys, mut groups) = (Keys::new(), Groups::new());
             self.encoder.encode(&late, &mut keys)?;
             for (time, key) in self.times(&late)?.values().iter().zip(keys.iter()) {
-                groups.number(self.window.end_of(EventTime(*time)), key);
+                groups.number(self.window_end(*time), key);
             }
             partial.late_groups = u64::try_from(groups.len())?;
         }

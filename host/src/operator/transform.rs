@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use rayon::prelude::*;
 
 use super::{EpochTime, RejectedRows};
+use crate::failpoint;
 use crate::plugin;
 use crate::rows::Chunk;
 
@@ -41,6 +42,7 @@ impl Transform {
 
     fn run_chunk(&self, context: &plugin::Context, chunk: Chunk) -> anyhow::Result<(Option<Chunk>, Option<RejectedRows>)> {
         let transformed = self.function.run(context, &chunk.rows).with_context(|| chunk_name(&chunk))?;
+        failpoint::hit(failpoint::PLUGIN_CALLED);
         let origin = match &transformed.origin {
             None => chunk.origin.clone(),
             Some(rows) => chunk.origin.take(rows),

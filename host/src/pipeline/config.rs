@@ -35,6 +35,11 @@ impl Config {
         serde_json::to_string(&Exposed(&self.root.value))
     }
 
+    /// What the plugin says, without the values from the environment that it may quote.
+    pub(super) fn hidden_in(&self, message: &str) -> String {
+        hidden_in(&self.root, message.to_owned())
+    }
+
     /// The place of the key that a JSON pointer (RFC 6901) names; of the deepest that is there when it names a missing one.
     pub fn place(&self, pointer: &str) -> Span {
         let mut node = &self.root;
@@ -50,6 +55,15 @@ impl Config {
             (span, node) = (key_span, value);
         }
         span
+    }
+}
+
+fn hidden_in(node: &Node, message: String) -> String {
+    match node {
+        Node::Text(text) => text.hidden_in(&message),
+        Node::List(elements) => elements.iter().fold(message, |message, element| hidden_in(element, message)),
+        Node::Table(entries) => entries.iter().fold(message, |message, (_, value)| hidden_in(value, message)),
+        Node::Boolean(_) | Node::Integer(_) | Node::Float(_) => message,
     }
 }
 

@@ -134,7 +134,13 @@ impl<'a> Table<'a> {
                 // A word of a later version, or a slip, is reported as that by `finish`.
                 let explained = keys.iter().any(|key| self.has_slip_of(key)) || later.iter().any(|key| self.place(key).is_some());
                 if !explained {
-                    reader.error(Code::MissingKey, self.span, format!("{at} says none of {}", listed(keys.iter().copied(), "and")), expected, format!("add `{example}`"));
+                    reader.error(
+                        Code::MissingKey,
+                        self.span,
+                        format!("{at} says none of {}", listed(keys.iter().copied(), "and")),
+                        expected,
+                        format!("add `{example}`"),
+                    );
                 }
                 None
             }
@@ -267,7 +273,7 @@ impl<'d> Reader<'d> {
     }
 
     /// A string that a type reads by itself.
-    pub(super) fn from_str<T: FromStr<Err: fmt::Display>>(&mut self, value: &Value<'_>, expected: Expect) -> Option<Placed<T>> {
+    pub(super) fn typed<T: FromStr<Err: fmt::Display>>(&mut self, value: &Value<'_>, expected: Expect) -> Option<Placed<T>> {
         self.parsed(value, expected, |text| text.parse().map_err(|error: T::Err| error.to_string()))
     }
 

@@ -43,7 +43,8 @@ impl Graph {
             }
             node
         };
-        let step_inputs: Vec<Option<Vec<Node>>> = spec.steps.iter().map(|step| step.inputs.iter().map(&mut find).collect::<Vec<_>>().into_iter().collect()).collect();
+        let step_inputs: Vec<Option<Vec<Node>>> =
+            spec.steps.iter().map(|step| step.inputs.iter().map(&mut find).collect::<Vec<_>>().into_iter().collect()).collect();
         let sink_inputs: Vec<Option<Node>> = spec.sinks.iter().map(|sink| find(&sink.input)).collect();
         let step_inputs: Vec<Vec<Node>> = step_inputs.into_iter().collect::<Option<_>>()?;
         let sink_inputs: Vec<Node> = sink_inputs.into_iter().collect::<Option<_>>()?;

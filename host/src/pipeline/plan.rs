@@ -8,8 +8,6 @@ mod build;
 mod columns;
 mod failure;
 
-use std::path::PathBuf;
-
 use arrow_schema::{Schema, SchemaRef};
 
 pub use super::graph::Node;
@@ -17,10 +15,12 @@ pub use super::graph::Node;
 use super::check::Checked;
 use super::problem::Refused;
 use super::spec::{
-    AggregateSpec, CreateTopic, EpochLimits, MaxRejected, MetadataColumn, Origin, OutputMode, Partitioner, SourceFormat, TransformSpec, Trigger, WatermarkSpec, WindowSpec,
+    AggregateSpec, CreateTopic, EpochLimits, MaxRejected, MetadataColumn, Origin, OutputMode, Partitioner, SourceFormat, TransformSpec, WatermarkSpec,
+    WindowSpec,
 };
 use super::text::Text;
 use super::unit::DurationUs;
+use crate::epoch::trigger::Trigger;
 
 /// The column where an aggregate's window begins.
 pub const WINDOW_START: &str = "window_start";
@@ -61,7 +61,7 @@ pub struct OpenedAggregate<A> {
     pub output: SchemaRef,
 }
 
-/// Why a step's function can't be opened. Texts are shown, so none may hold a value from the environment.
+/// Why a step's function can't be opened. Texts are shown; a value from the environment that one quotes is taken out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OpenFailure {
     /// There is no such file.
@@ -102,8 +102,6 @@ pub struct Plan<T, A> {
     pub name: String,
     /// When epochs begin.
     pub trigger: Trigger,
-    /// Where the state lives.
-    pub state_dir: PathBuf,
     /// What an epoch may hold.
     pub limits: EpochLimits,
     /// When an epoch has too many rejected rows.
@@ -211,6 +209,7 @@ pub struct PlannedSink {
 
 /// Where a sink's rows go.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a pipeline has a handful of them, and no hot path moves one")]
 pub enum PlannedTarget {
     /// A topic.
     Kafka(PlannedKafkaSink),

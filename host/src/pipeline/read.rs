@@ -10,9 +10,10 @@ use super::cursor::{Expect, Parse, Reader, Table, Value, expect};
 use super::document::{Document, Placed, Span, listed};
 use super::problem::{Code, Problem, Refused, did_you_mean};
 use super::property::{self, Side};
-use super::spec::{CallLimits, EpochLimits, KafkaTopic, MaxRejected, PipelineSpec, SinkSpec, SourceSpec, StepSpec, Trigger};
+use super::spec::{CallLimits, EpochLimits, KafkaTopic, MaxRejected, PipelineSpec, SinkSpec, SourceSpec, StepSpec};
 use super::text::Text;
 use super::unit::{ByteSize, DurationUs, ShareMillionths};
+use crate::epoch::trigger::Trigger;
 
 /// Keys of the top that later versions will have.
 const LATER: &[&str] = &["delivery", "on_poison_group", "probation", "control"];
@@ -52,11 +53,11 @@ fn pipeline(reader: &mut Reader<'_>, mut table: Table<'_>) -> Option<PipelineSpe
         Some(value) => call_limits(reader, &value, CallLimits::DEFAULT),
         None => Some(CallLimits::DEFAULT),
     };
-    let sources = tables(reader, &mut table, "source", |reader, table| source::source(reader, table));
+    let sources = tables(reader, &mut table, "source", source::source);
     // A wrong `plugin_limits` is noted; steps are read all the same, for their own problems.
     let base = call_limits.unwrap_or(CallLimits::DEFAULT);
     let steps = tables(reader, &mut table, "step", |reader, table| step::step(reader, table, base));
-    let sinks = tables(reader, &mut table, "sink", |reader, table| sink::sink(reader, table));
+    let sinks = tables(reader, &mut table, "sink", sink::sink);
     let dead_letters = table.optional(reader, "dead_letters", sink::dead_letters);
     table.finish(reader, LATER);
     call_limits?;
@@ -101,14 +102,16 @@ fn trigger(reader: &mut Reader<'_>, value: Value<'_>) -> Option<Trigger> {
             }
         };
     };
-    let every = table.required(reader, "every", expect("a duration", "\"10s\""), |reader, value| positive(reader, &value, expect("a duration above zero", "\"10s\"")));
+    let every =
+        table.required(reader, "every", expect("a duration", "\"10s\""), |reader, value| positive(reader, &value, expect("a duration above zero", "\"10s\"")));
     table.finish(reader, &["adaptive"]);
-    Some(Trigger::Every(every?.value))
+    Some(Trigger::Every(every?.to_std()))
 }
 
 fn epoch_limits(reader: &mut Reader<'_>, value: Value<'_>) -> Option<EpochLimits> {
     let mut table = reader.table(&value, expect("a table", "{ max_epoch_bytes = \"64MB\" }"))?;
-    let bytes = table.or(reader, "max_epoch_bytes", EpochLimits::DEFAULT.max_epoch_bytes, |reader, value| size(reader, &value, expect("a size above zero", "\"64MB\"")));
+    let bytes = table
+        .or(reader, "max_epoch_bytes", EpochLimits::DEFAULT.max_epoch_bytes, |reader, value| size(reader, &value, expect("a size above zero", "\"64MB\"")));
     let records = table.optional(reader, "max_records", |reader, value| {
         let number = reader.integer(&value, expect("a whole number above zero", "100000"), 1..=i64::MAX)?;
         Some(number.unsigned_abs())
@@ -119,7 +122,9 @@ fn epoch_limits(reader: &mut Reader<'_>, value: Value<'_>) -> Option<EpochLimits
 
 fn max_rejected(reader: &mut Reader<'_>, value: Value<'_>) -> Option<MaxRejected> {
     let expected = expect("a share of an epoch's rows", "\"1%\"");
-    let share = |reader: &mut Reader<'_>, value: Value<'_>| reader.from_str::<ShareMillionths>(&value, expect("a share of an epoch's rows", "\"1%\"")).map(|share| share.value);
+    let share = |reader: &mut Reader<'_>, value: Value<'_>| {
+        reader.typed::<ShareMillionths>(&value, expect("a share of an epoch's rows", "\"1%\"")).map(|share| share.value)
+    };
     let Some(mut table) = value.as_table() else {
         if value.get().is_str() {
             return share(reader, value).map(|share| MaxRejected { share, ..MaxRejected::DEFAULT });

@@ -3,7 +3,8 @@
 //! | text | Arrow |
 //! |---|---|
 //! | `boolean`, `int64`, `float64`, `utf8`, `binary` | the type of that name |
-//! | `timestamp`, and `timestamp(s)`, `timestamp(ms)`, `timestamp(us)` | `Timestamp(Microsecond, "UTC")` |
+//! | `timestamp` | `Timestamp(Microsecond, "UTC")` |
+//! | `timestamp(s)`, `(ms)`, `(us)`, `(ns)` | the same, with the field's metadata `weir.unit` = `s`, `ms`, `us`, `ns` |
 //! | `json` | `Utf8` with the field's metadata `weir.type` = `json` |
 
 use std::collections::HashMap;
@@ -14,7 +15,9 @@ use arrow_schema::{DataType, Field, TimeUnit};
 use super::problem::did_you_mean;
 
 /// The key of a field's metadata that holds the plugin contract's name of a type that Arrow has not.
-pub const TYPE_KEY: &str = "weir.type";
+pub(super) const TYPE_KEY: &str = "weir.type";
+/// The key of a timestamp's metadata that holds the unit of the integers it is written as.
+const UNIT_KEY: &str = "weir.unit";
 
 /// The type of a declared column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +49,8 @@ pub enum TimestampForm {
     Milliseconds,
     /// `timestamp(us)`: of microseconds.
     Microseconds,
+    /// `timestamp(ns)`: of nanoseconds; what is below a microsecond is cut off.
+    Nanoseconds,
 }
 
 /// A declared type, `?` at its end for a column that may hold nulls.
@@ -72,8 +77,7 @@ pub enum KafkaColumn {
     Offset,
     /// Its time, as the producer or the broker set it.
     Timestamp,
-    /// Its headers: a JSON array of `{"key": .., "value": ..}` in their order; a value that is not UTF-8 stands as `"base64": ..` instead, an absent one as
-    /// `"value": null`. Null when there are none.
+    /// Its headers: a JSON array of `{"key": .., "value": ..}` in their order, the values in base64, or null. Null when there are none.
     Headers,
 }
 
@@ -85,6 +89,7 @@ const TYPES: &[(&str, ColumnType)] = &[
     ("timestamp(s)", ColumnType::Timestamp(TimestampForm::Seconds)),
     ("timestamp(ms)", ColumnType::Timestamp(TimestampForm::Milliseconds)),
     ("timestamp(us)", ColumnType::Timestamp(TimestampForm::Microseconds)),
+    ("timestamp(ns)", ColumnType::Timestamp(TimestampForm::Nanoseconds)),
     ("utf8", ColumnType::Utf8),
     ("binary", ColumnType::Binary),
     ("json", ColumnType::Json),
@@ -123,6 +128,7 @@ impl ColumnType {
             Self::Timestamp(TimestampForm::Seconds) => "timestamp(s)",
             Self::Timestamp(TimestampForm::Milliseconds) => "timestamp(ms)",
             Self::Timestamp(TimestampForm::Microseconds) => "timestamp(us)",
+            Self::Timestamp(TimestampForm::Nanoseconds) => "timestamp(ns)",
             Self::Utf8 => "utf8",
             Self::Binary => "binary",
             Self::Json => "json",
@@ -139,8 +145,15 @@ impl ColumnType {
             Self::Utf8 | Self::Json => DataType::Utf8,
             Self::Binary => DataType::Binary,
         };
-        let field = Field::new(name, data_type, nullable);
-        if self == Self::Json { field.with_metadata(HashMap::from([(TYPE_KEY.to_owned(), "json".to_owned())])) } else { field }
+        let mark = match self {
+            Self::Json => (TYPE_KEY, "json"),
+            Self::Timestamp(TimestampForm::Seconds) => (UNIT_KEY, "s"),
+            Self::Timestamp(TimestampForm::Milliseconds) => (UNIT_KEY, "ms"),
+            Self::Timestamp(TimestampForm::Microseconds) => (UNIT_KEY, "us"),
+            Self::Timestamp(TimestampForm::Nanoseconds) => (UNIT_KEY, "ns"),
+            _ => return Field::new(name, data_type, nullable),
+        };
+        Field::new(name, data_type, nullable).with_metadata(HashMap::from([(mark.0.to_owned(), mark.1.to_owned())]))
     }
 }
 
@@ -167,7 +180,7 @@ impl KafkaColumn {
             Self::Key | Self::Value => ColumnType::Binary.field(name, true),
             Self::Topic => ColumnType::Utf8.field(name, false),
             Self::Partition | Self::Offset => ColumnType::Int64.field(name, false),
-            Self::Timestamp => ColumnType::Timestamp(TimestampForm::Milliseconds).field(name, false),
+            Self::Timestamp => ColumnType::Timestamp(TimestampForm::Iso8601).field(name, false),
             Self::Headers => ColumnType::Json.field(name, true),
         }
     }
@@ -235,5 +248,12 @@ mod tests {
         let field = ColumnType::Json.field("a", true);
         assert_eq!((field.data_type(), type_text(&field).as_str()), (&DataType::Utf8, "json"));
         assert_eq!(type_text(&ColumnType::Utf8.field("a", true)), "utf8");
+    }
+
+    #[test]
+    fn a_moment_carries_the_unit_it_is_written_in() {
+        let unit = |text: &str| text.parse::<Declared>().unwrap().column_type.field("at", false).metadata().get(UNIT_KEY).cloned();
+        assert_eq!(["timestamp", "timestamp(ms)"].map(unit), [None, Some("ms".to_owned())]);
+        assert_eq!(KafkaColumn::Timestamp.field("at").metadata().get(UNIT_KEY), None);
     }
 }

@@ -13,7 +13,8 @@ pub use step::*;
 
 use super::document::{Document, Placed};
 use super::text::Text;
-use super::unit::{ByteSize, DurationUs, ShareMillionths};
+use super::unit::{ByteSize, ShareMillionths};
+use crate::epoch::trigger::Trigger;
 
 /// A pipeline.
 #[derive(Debug, Clone)]
@@ -40,19 +41,6 @@ pub struct PipelineSpec {
     pub dead_letters: Option<KafkaTopic>,
 }
 
-/// When epochs begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trigger {
-    /// `{ every = "10s" }`: at multiples of the interval.
-    Every(DurationUs),
-    /// As soon as the last one ends and there is data.
-    Asap,
-    /// One epoch within the limits, then stop.
-    Once,
-    /// Epochs until everything that was there at the start is read, then stop.
-    AvailableNow,
-}
-
 /// What an epoch may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EpochLimits {
@@ -72,7 +60,7 @@ pub struct MaxRejected {
 }
 
 impl PipelineSpec {
-    /// Where the state lives.
+    /// Where the state lives. Like `Text::expose`, it may hold what came from the environment.
     pub fn state_dir(&self) -> PathBuf {
         match &self.state_dir {
             Some(path) => self.document.beside(path.expose()),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Schema};
 
 use super::*;
+use crate::epoch::trigger::Trigger;
 
 mod refusals;
 mod sound;
@@ -57,10 +58,14 @@ impl Opener for Plugins {
             ("newer.wasm", _) => {
                 return Err(OpenFailure::NotOurs { reason: "it exports `weir:plugin/transform@0.2.0`, and this host has 0.1.0".to_owned() });
             }
+            ("hunter2.wasm", _) => return Err(OpenFailure::NotOurs { reason: "`dir/hunter2.wasm` is empty".to_owned() }),
             ("trap.wasm", _) => return Err(OpenFailure::Other { message: "it trapped: unreachable".to_owned() }),
             (_, "text_only") => return Err(OpenFailure::Input { message: "`cost` must be utf8".to_owned() }),
             _ if config.contains(r#""prefix":"""#) => {
                 return Err(OpenFailure::Config { pointer: "/drop/prefix".to_owned(), message: "the prefix is empty".to_owned() });
+            }
+            _ if config.contains("hunter2") => {
+                return Err(OpenFailure::Config { pointer: "/drop/prefix".to_owned(), message: "the prefix `hunter2` is in small letters".to_owned() });
             }
             _ if config.contains(r#""drop":{}"#) => {
                 return Err(OpenFailure::Config { pointer: "/drop/prefix".to_owned(), message: "`prefix` is missing".to_owned() });

@@ -9,7 +9,8 @@ pub struct Text {
     written: String,
     /// What it stands for, when that is not what was written.
     replaced: Option<String>,
-    from_env: bool,
+    /// Each `${env:NAME}` and its value.
+    secrets: Vec<(String, String)>,
 }
 
 /// Why the variables of a text can't be replaced, with the piece of the text that is wrong.
@@ -24,7 +25,7 @@ pub(super) enum Unreplaced {
 impl Text {
     /// Text without variables.
     pub fn plain(text: impl Into<String>) -> Self {
-        Self { written: text.into(), replaced: None, from_env: false }
+        Self { written: text.into(), replaced: None, secrets: Vec::new() }
     }
 
     /// Replaces each `${env:NAME}`; `$${` stands for `${`.
@@ -33,7 +34,7 @@ impl Text {
             return Ok(Self::plain(written));
         }
         let mut value = String::new();
-        let mut from_env = false;
+        let mut secrets = Vec::new();
         let mut rest = written;
         while let Some(at) = rest.find("${") {
             let (before, from) = rest.split_at(at);
@@ -47,12 +48,13 @@ impl Text {
             let (piece, after) = from.split_at(from.find('}').map_or(from.len(), |end| end + 1));
             let name = piece.strip_prefix("${env:").and_then(|name| name.strip_suffix('}')).filter(|name| !name.is_empty());
             let name = name.ok_or_else(|| Unreplaced::Malformed { piece: piece.to_owned() })?;
-            value.push_str(&env(name).ok_or_else(|| Unreplaced::Unset { name: name.to_owned(), piece: piece.to_owned() })?);
-            from_env = true;
+            let secret = env(name).ok_or_else(|| Unreplaced::Unset { name: name.to_owned(), piece: piece.to_owned() })?;
+            value.push_str(&secret);
+            secrets.push((piece.to_owned(), secret));
             rest = after;
         }
         value.push_str(rest);
-        Ok(Self { written: written.to_owned(), replaced: Some(value), from_env })
+        Ok(Self { written: written.to_owned(), replaced: Some(value), secrets })
     }
 
     /// The value itself, for whoever uses it. Never for a log, a metric or an error.
@@ -62,7 +64,13 @@ impl Text {
 
     /// Whether a part of it came from the environment.
     pub fn is_secret(&self) -> bool {
-        self.from_env
+        !self.secrets.is_empty()
+    }
+
+    /// What somebody else says, who has seen the value, with `${env:NAME}` in place of each value in it.
+    pub(super) fn hidden_in(&self, message: &str) -> String {
+        let secrets = self.secrets.iter().filter(|(_, secret)| !secret.is_empty());
+        secrets.fold(message.to_owned(), |message, (piece, secret)| message.replace(secret.as_str(), piece))
     }
 }
 
@@ -93,6 +101,13 @@ mod tests {
         assert_eq!(text.expose(), "user:hunter2@host");
         assert!(text.is_secret());
         assert_eq!(format!("{text} {text:?} {text:#?}"), "user:${env:PASSWORD}@host \"user:${env:PASSWORD}@host\" \"user:${env:PASSWORD}@host\"");
+    }
+
+    #[test]
+    fn what_others_say_of_a_value_is_shown_without_it() {
+        let text = Text::replace("user:${env:PASSWORD}", &env).unwrap();
+        assert_eq!(text.hidden_in("`hunter2` is too short, not `user:hunter2`"), "`${env:PASSWORD}` is too short, not `user:${env:PASSWORD}`");
+        assert_eq!(Text::replace("${env:EMPTY}", &|_| Some(String::new())).unwrap().hidden_in("as it is"), "as it is");
     }
 
     #[test]

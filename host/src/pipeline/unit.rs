@@ -173,7 +173,7 @@ impl fmt::Display for DurationUs {
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [(1 << 30, "GiB"), (1_000_000_000, "GB"), (1 << 20, "MiB"), (1_000_000, "MB"), (1 << 10, "KiB"), (1_000, "kB")];
-        let (size, unit) = units.into_iter().find(|(size, _)| self.0 != 0 && self.0 % size == 0).unwrap_or((1, "B"));
+        let (size, unit) = units.into_iter().find(|(size, _)| self.0 != 0 && self.0.is_multiple_of(*size)).unwrap_or((1, "B"));
         write!(f, "{}{unit}", self.0 / size)
     }
 }

@@ -63,6 +63,11 @@ impl Transform {
         &self.reads
     }
 
+    /// For each column that comes out, the input column that it is, untouched; none for a computed one.
+    pub fn passed(&self) -> impl Iterator<Item = Option<usize>> {
+        self.columns.iter().map(Column::input)
+    }
+
     /// What it has cost so far.
     #[must_use]
     pub fn stats(&self) -> Stats {

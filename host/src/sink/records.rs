@@ -45,16 +45,16 @@ impl RecordEncoder {
     fn encode_chunk(&self, rows: &RecordBatch) -> anyhow::Result<(Encoded, Lossy)> {
         let mut values = format::Encoded::default();
         let lossy = self.values.encode(rows, &mut values);
-        let keys = (!self.key.is_empty()).then(|| keys(rows, &self.key)).transpose()?;
+        let keys = (!self.key.is_empty()).then(|| texts(rows, &self.key)).transpose()?;
         let timestamps_ms = self.timestamp.map(|column| timestamps(rows, column)).transpose()?;
-        let headers = self.headers.iter().map(|(name, column)| Ok((name.clone(), keys(rows, &[*column])?))).collect::<anyhow::Result<_>>()?;
+        let headers = self.headers.iter().map(|(name, column)| Ok((name.clone(), texts(rows, &[*column])?))).collect::<anyhow::Result<_>>()?;
         let values = Bytes { data: values.data, offsets: values.offsets, missing: Vec::new() };
         Ok((Encoded { keys, values, timestamps_ms, headers }, lossy))
     }
 }
 
 /// The text of columns: of one its value, of several a JSON array.
-fn keys(rows: &RecordBatch, columns: &[usize]) -> anyhow::Result<Bytes> {
+fn texts(rows: &RecordBatch, columns: &[usize]) -> anyhow::Result<Bytes> {
     let mut encoded = EncodedKeys::default();
     format::encode_key(rows, columns, &mut encoded)?;
     Ok(Bytes { data: encoded.keys.data, offsets: encoded.keys.offsets, missing: encoded.nulls })

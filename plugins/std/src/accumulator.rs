@@ -89,23 +89,23 @@ impl Accumulator {
     /// There is no such column, or it is of a type that the function does not take.
     pub(crate) fn of(expression: &Expression, plan: &mut AggregatePlan<'_>) -> Result<Self, OpenError> {
         let Some(column) = expression.column.as_deref() else { return Ok(Self::rows()) };
-        let field = plan.field(column)?;
+        let field = plan.input.field(column)?;
         let refuse = |accepted: &str| Err(OpenError::input(format!("`{expression}`: column `{column}` is `{}`, not {accepted}", field.data_type)));
         let (kind, input) = match (expression.function, Type::named(&field.data_type)) {
             // A column without nulls need not be read to be counted.
             (Function::Count, _) if !field.nullable => return Ok(Self::rows()),
-            (Function::Count, _) => (Kind::Count, Input::Any(plan.read_nulls(column)?)),
-            (Function::Sum | Function::Avg, Some(Type::Int64)) => (Kind::IntSum, Input::Int(plan.read(column)?)),
-            (Function::Sum | Function::Avg, Some(Type::Float64)) => (Kind::FloatSum, Input::Float(plan.read(column)?)),
+            (Function::Count, _) => (Kind::Count, Input::Any(plan.input.read_nulls(column)?)),
+            (Function::Sum | Function::Avg, Some(Type::Int64)) => (Kind::IntSum, Input::Int(plan.input.read(column)?)),
+            (Function::Sum | Function::Avg, Some(Type::Float64)) => (Kind::FloatSum, Input::Float(plan.input.read(column)?)),
             (Function::Sum | Function::Avg, _) => return refuse("`int64` or `float64`"),
             (Function::Min | Function::Max, ty) => {
                 let end = if expression.function == Function::Min { End::Least } else { End::Greatest };
                 let (ty, input) = match ty {
-                    Some(Type::Int64) => (Type::Int64, Input::Int(plan.read(column)?)),
-                    Some(Type::Float64) => (Type::Float64, Input::Float(plan.read(column)?)),
-                    Some(Type::Timestamp) => (Type::Timestamp, Input::Time(plan.read(column)?)),
-                    Some(Type::Boolean) => (Type::Boolean, Input::Boolean(plan.read(column)?)),
-                    Some(Type::Utf8) => (Type::Utf8, Input::Text(plan.read(column)?)),
+                    Some(Type::Int64) => (Type::Int64, Input::Int(plan.input.read(column)?)),
+                    Some(Type::Float64) => (Type::Float64, Input::Float(plan.input.read(column)?)),
+                    Some(Type::Timestamp) => (Type::Timestamp, Input::Time(plan.input.read(column)?)),
+                    Some(Type::Boolean) => (Type::Boolean, Input::Boolean(plan.input.read(column)?)),
+                    Some(Type::Utf8) => (Type::Utf8, Input::Text(plan.input.read(column)?)),
                     Some(Type::Binary | Type::Json) | None => return refuse("`boolean`, `int64`, `float64`, `timestamp` or `utf8`"),
                 };
                 (Kind::Extreme(end, ty), input)

@@ -1,6 +1,8 @@
 //! The one function of the plugin: the config's expressions on the accumulators that they share.
 
-use weir_guest::{AggregatePlan, ColumnarAggregate, Columns, Computed, Context, Groups, NewStates, OpenError, Rows, RunError, StateIdentity, States, Timestamp, Type};
+use weir_guest::{
+    AggregatePlan, ColumnarAggregate, Columns, Computed, Context, Groups, NewStates, OpenError, Rows, RunError, StateIdentity, States, Timestamp, Type,
+};
 
 use crate::accumulator::{Accumulator, Kind};
 use crate::cells::Cells;

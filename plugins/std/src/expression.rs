@@ -49,13 +49,26 @@ impl Function {
     }
 
     fn named(name: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|function| function.name() == name).ok_or_else(|| {
-            let nearest = Self::ALL.map(|function| (strsim::jaro_winkler(&name.to_lowercase(), function.name()), function.name()));
-            match nearest.into_iter().max_by(|a, b| a.0.total_cmp(&b.0)) {
-                Some((likeness, nearest)) if likeness > 0.7 => format!("no function `{name}`: did you mean `{nearest}`?"),
-                _ => format!("no function `{name}`: there are `count`, `sum`, `avg`, `min` and `max`"),
-            }
+        if let Some(function) = Self::ALL.into_iter().find(|function| function.name() == name) {
+            return Ok(function);
+        }
+        let likeness = |word: &str| strsim::jaro_winkler(&name.to_lowercase(), word);
+        let nearest = Self::ALL.into_iter().flat_map(|function| function.words().iter().map(move |word| (likeness(word), function)));
+        Err(match nearest.max_by(|a, b| a.0.total_cmp(&b.0)) {
+            Some((likeness, nearest)) if likeness > 0.75 => format!("no function `{name}`: did you mean `{}`?", nearest.name()),
+            _ => format!("no function `{name}`: there are `count`, `sum`, `avg`, `min` and `max`"),
         })
+    }
+
+    /// Words that people may have meant it by, its name first.
+    fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::Count => &["count", "number"],
+            Self::Sum => &["sum", "total"],
+            Self::Avg => &["avg", "average", "mean"],
+            Self::Min => &["min", "minimum", "least", "lowest"],
+            Self::Max => &["max", "maximum", "greatest", "highest"],
+        }
     }
 }
 
@@ -69,7 +82,11 @@ impl Expression {
         let (function, column) = parts.ok_or_else(|| format!("`{text}` is not an expression such as `sum(revenue)` or `count(*)`"))?;
         let (function, column) = (Function::named(function.trim())?, column.trim());
         match (function, column) {
-            (_, "") => Err(format!("`{text}` names no column: write `{0}(a column)`{1}", function.name(), if function == Function::Count { " or `count(*)`" } else { "" })),
+            (_, "") => Err(format!(
+                "`{text}` names no column: write `{0}(a column)`{1}",
+                function.name(),
+                if function == Function::Count { " or `count(*)`" } else { "" }
+            )),
             (Function::Count, "*") => Ok(Self { function, column: None }),
             (_, "*") => Err(format!("`{text}`: only `count` takes `*`, `{}` needs a column", function.name())),
             _ => Ok(Self { function, column: Some(column.to_owned()) }),

@@ -50,3 +50,6 @@ weir_guest::register! {
     doc: "count, sum, avg, min and max",
     aggregates: [Std],
 }
+
+#[cfg(test)]
+mod tests;

@@ -131,10 +131,7 @@ impl FromStr for Identity {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        parse_identity(text).ok_or_else(|| Malformed {
-            expected: "the identity of an epoch: expected `lineage/epoch/attempt/checksum`",
-            text: text.to_owned(),
-        })
+        parse_identity(text).ok_or_else(|| Malformed { expected: "the identity of an epoch: expected `lineage/epoch/attempt/checksum`", text: text.to_owned() })
     }
 }
 
@@ -146,10 +143,8 @@ impl FromStr for Marker {
             Some(lineage) => parse_lineage(lineage).map(Self::Genesis),
             None => parse_identity(text).map(Self::Epoch),
         };
-        marker.ok_or_else(|| Malformed {
-            expected: "the marker of a pipeline: expected `lineage/0` or `lineage/epoch/attempt/checksum`",
-            text: text.to_owned(),
-        })
+        marker
+            .ok_or_else(|| Malformed { expected: "the marker of a pipeline: expected `lineage/0` or `lineage/epoch/attempt/checksum`", text: text.to_owned() })
     }
 }
 
@@ -157,8 +152,7 @@ impl FromStr for Lineage {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        parse_lineage(text)
-            .ok_or_else(|| Malformed { expected: "a lineage: expected a UUID in lower case", text: text.to_owned() })
+        parse_lineage(text).ok_or_else(|| Malformed { expected: "a lineage: expected a UUID in lower case", text: text.to_owned() })
     }
 }
 
@@ -166,9 +160,7 @@ impl FromStr for Attempt {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        parse_hex(text, 16)
-            .map(Self)
-            .ok_or_else(|| Malformed { expected: "an attempt: expected 16 hexadecimal digits", text: text.to_owned() })
+        parse_hex(text, 16).map(Self).ok_or_else(|| Malformed { expected: "an attempt: expected 16 hexadecimal digits", text: text.to_owned() })
     }
 }
 
@@ -176,9 +168,7 @@ impl FromStr for Checksum {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        parse_hex(text, 16)
-            .map(Self)
-            .ok_or_else(|| Malformed { expected: "a checksum: expected 16 hexadecimal digits", text: text.to_owned() })
+        parse_hex(text, 16).map(Self).ok_or_else(|| Malformed { expected: "a checksum: expected 16 hexadecimal digits", text: text.to_owned() })
     }
 }
 

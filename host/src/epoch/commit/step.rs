@@ -13,7 +13,10 @@ use crate::epoch::recovery::Facts;
 pub enum Action {
     /// Lock the state folder, and with [`CommitPoint::Manifest`] the output folder too; make a lineage if it has none.
     Lock,
-    /// Read the marker as it stands (read_uncommitted), and the folder.
+    /// Read the marker as it stands, and the folder.
+    ///
+    /// IMPORTANT: read_uncommitted. A read_committed read waits for the open transaction of a process that was killed, until
+    /// its timeout; only the fence that comes next ends it.
     Peek,
     /// Take a new producer and call `init_transactions`: others are fenced, their open transaction ends.
     Fence,
@@ -158,13 +161,9 @@ impl Action {
     /// A durable write is part of it.
     pub(super) const fn writes(&self) -> bool {
         match self {
-            Self::Lock
-            | Self::DeleteStaged { .. }
-            | Self::DropPrepared { .. }
-            | Self::WriteFirst(_)
-            | Self::Stage(_)
-            | Self::Prepare(_)
-            | Self::Abort(_) => true,
+            Self::Lock | Self::DeleteStaged { .. } | Self::DropPrepared { .. } | Self::WriteFirst(_) | Self::Stage(_) | Self::Prepare(_) | Self::Abort(_) => {
+                true
+            }
             Self::Forward(part, _) => !matches!(part, Part::Deliver),
             Self::Peek | Self::Fence | Self::Ask | Self::Wait { .. } | Self::Mark(_) | Self::Commit(_) | Self::Stop(_) => false,
         }

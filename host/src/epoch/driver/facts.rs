@@ -5,9 +5,9 @@ use anyhow::Context as _;
 use super::{CALL_TIMEOUT, Driver};
 use crate::epoch::commit::{Action, Lineage, Marker, Outcome};
 use crate::epoch::graph::Operator;
-use crate::epoch::recovery::{Facts, Folder};
+use crate::epoch::recovery::{Facts, Folder, Prepared};
 use crate::source::{Offset, Partition, Positions, SourceError};
-use crate::state::{EpochRecord, PartitionRecord, SourceRecord};
+use crate::state::{EpochRecord, FoundPrepared, PartitionRecord, SourceRecord};
 use crate::time::watermark::{PartitionClock, Tracker};
 
 use std::collections::BTreeMap;
@@ -38,8 +38,23 @@ impl Driver {
         Ok(Outcome::Facts(Box::new(Facts { marker, folder, sinks_untouched })))
     }
 
+    /// The state folder in the protocol's terms.
     fn folder(&self) -> anyhow::Result<Folder> {
-        self.parts.store.folder().context("read the state folder")
+        let folder = self.parts.store.read().context("read the state folder")?;
+        let prepared = match folder.prepared {
+            FoundPrepared::Absent => Prepared::Absent,
+            FoundPrepared::Damaged(damage) => {
+                tracing::warn!(%damage, "the last epoch was cut short while it was written down; it never happened");
+                Prepared::Torn
+            }
+            FoundPrepared::Whole(prepared) => Prepared::Valid { identity: prepared.identity().parse()?, base: prepared.record().base.parse()? },
+        };
+        Ok(Folder {
+            lineage: folder.lineage.to_string().parse()?,
+            committed: folder.committed.map(|committed| committed.identity.parse()).transpose()?,
+            prepared,
+            forwarded: folder.forwarded.map(|identity| identity.parse()).transpose()?,
+        })
     }
 
     /// COMMITTED(0): the positions where the pipeline begins are resolved once, here, so that `latest` does not move with a restart.
@@ -58,7 +73,7 @@ impl Driver {
             let partitions = offers.iter().map(|offer| (offer.partition.to_string(), PartitionRecord { from: offer.position.0, to: offer.position.0 }));
             record.sources.insert(node.id.clone(), SourceRecord { partitions: partitions.collect() });
         }
-        Ok(self.durable(|store| store.write_first(&record)))
+        Ok(self.durable(|store| store.begin(&record)))
     }
 
     /// Puts everything where the last committed epoch has left it: what was being made is forgotten, sources go on from COMMITTED.
@@ -71,14 +86,18 @@ impl Driver {
 
     /// Forgets the epoch that was being made; its plan stays, if it is to be made again.
     pub(super) fn forget(&mut self) -> anyhow::Result<()> {
-        self.made = None;
         self.prepared = None;
+        let in_memory = self.made.take().is_some();
         for step in &mut self.parts.graph.steps {
-            if let Operator::Aggregate(aggregate) = &mut step.operator {
-                aggregate.abort();
+            match &mut step.operator {
+                Operator::Transform(_) => {}
+                Operator::Aggregate(aggregate) if in_memory => aggregate.abort(),
+                // A start, or an epoch that was rolled forward behind the back of what is in memory.
+                Operator::Aggregate(aggregate) => aggregate.open()?,
             }
         }
-        let record = self.parts.store.committed().context("read COMMITTED")?;
+        let committed = self.parts.store.read().context("read COMMITTED")?.committed;
+        let record = committed.context("COMMITTED is gone: this is a defect")?.record;
         self.restore_trackers(&record)?;
         self.committed = Some(record);
         let positions = self.positions();

@@ -9,7 +9,7 @@ use crate::epoch::commit::{Identity, Outcome, Part};
 use crate::epoch::graph::{Letters, Operator, Target};
 use crate::epoch::stage::LETTERS;
 use crate::sink::Token;
-use crate::state::{Prepared, Store};
+use crate::state::{FoundPrepared, Prepared, Remaining};
 
 impl Driver {
     /// Does one part.
@@ -18,7 +18,8 @@ impl Driver {
         anyhow::ensure!(prepared.identity() == identity.to_string(), "the PREPARED record is of {}, not of {identity}: this is a defect", prepared.identity());
         match part {
             Part::Apply => {
-                let outcome = self.durable(|store| store.apply(&prepared));
+                let remaining = if prepared.outbox().len() == 0 { Remaining::Nothing } else { Remaining::Parts };
+                let outcome = self.durable(|store| store.apply(&prepared, remaining));
                 if outcome == Outcome::Done {
                     self.applied();
                 }
@@ -27,7 +28,9 @@ impl Driver {
             Part::Publish | Part::List => Ok(Outcome::Done), // no sink stages files yet
             Part::Deliver => Ok(self.deliver(&prepared, identity)),
             Part::Finish => {
-                let outcome = self.durable(Store::forwarded);
+                let forwarded = identity.to_string();
+                // Where nothing was left to do, it was written together with COMMITTED.
+                let outcome = if prepared.outbox().len() == 0 { Outcome::Done } else { self.durable(|store| store.forwarded(&forwarded)) };
                 if outcome == Outcome::Done {
                     self.finished(&prepared)?;
                 }
@@ -41,9 +44,16 @@ impl Driver {
         if let Some(prepared) = &self.prepared {
             return Ok(Arc::clone(prepared));
         }
-        let found = Arc::new(self.parts.store.prepared().context("read PREPARED")?.context("PREPARED is gone: this is a defect")?);
+        let found = Arc::new(self.found()?);
         self.prepared = Some(Arc::clone(&found));
         Ok(found)
+    }
+
+    fn found(&self) -> anyhow::Result<Prepared> {
+        match self.parts.store.read().context("read PREPARED")?.prepared {
+            FoundPrepared::Whole(prepared) => Ok(*prepared),
+            other => anyhow::bail!("a PREPARED record is to be rolled forward, but there is {other:?}: this is a defect"),
+        }
     }
 
     /// The state is the epoch's now, also in memory.

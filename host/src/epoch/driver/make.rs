@@ -17,7 +17,7 @@ use crate::operator::{EpochTime, RejectedRows, place_of};
 use crate::rows::{Chunk, Origin};
 use crate::sink::dead_letter::{Content, DeadLetter, Kind};
 use crate::source::{Cut, Partition, Records, SourceError};
-use crate::state::{Delta, OutboxPart, Prepared, Store};
+use crate::state::{Delta, OutboxPart, Prepared};
 use crate::time::EventTime;
 
 /// Rows on their way through the graph.
@@ -44,6 +44,7 @@ impl Driver {
         if begin != Outcome::Done {
             return Ok(begin);
         }
+        failpoint::hit(failpoint::PLANNED);
         self.run.transaction_since = self.parts.transaction.is_some().then(Stopwatch::start);
         let mut flow = Flow::new(&plan.time, &self.parts.graph);
         for source in 0..self.parts.graph.sources.len() {
@@ -59,7 +60,7 @@ impl Driver {
         for step in 0..self.parts.graph.steps.len() {
             self.step(step, &mut flow)?; // 4 STEPS
         }
-        failpoint::hit(failpoint::STEPS);
+        failpoint::hit(failpoint::STEPS_DONE);
         self.check_rejected(&flow)?;
         let Flow { rows, letters, newest, mut stats, mut watch, .. } = flow;
         let transaction = self.parts.transaction.as_deref_mut();
@@ -69,7 +70,6 @@ impl Driver {
             Err(StageError::Failed(error)) => return Err(error),
             Err(StageError::Transaction(error)) => return Ok(self.answer(&error)),
         };
-        failpoint::hit(failpoint::STAGE);
         match self.parts.transaction.as_deref_mut().map_or(Ok(Vec::new()), |transaction| transaction.flush(super::CALL_TIMEOUT)) {
             Ok(undeliverable) if undeliverable.is_empty() => {}
             Ok(undeliverable) => {
@@ -82,6 +82,7 @@ impl Driver {
         }
         stats.stage_us.insert("stage", watch.lap_us());
         let trackers = self.advance(&plan, &newest);
+        failpoint::hit(failpoint::STAGED);
         tracing::trace!(epoch = plan.time.epoch, attempt = %draft.attempt, "staged");
         self.made = Some(Made { plan, staged, trackers, stats, begun, watch: whole });
         Ok(Outcome::Done)
@@ -101,7 +102,6 @@ impl Driver {
             flow.letters.extend(rejected.into_iter().map(|bad| record_letter(&id, flow.time.epoch, &records, bad)));
         }
         *flow.stats.stage_us.entry("decode").or_default() += flow.watch.lap_us();
-        failpoint::hit(failpoint::DECODE);
         self.output(Node::Source(number), &id, decoded.chunks, flow)?;
         Ok(())
     }
@@ -191,8 +191,7 @@ impl Driver {
         let outbox: Vec<_> = made.staged.outbox.iter().map(|(sink, bytes)| OutboxPart { sink, bytes }).collect();
         let prepared = Arc::new(Prepared::new(record, &deltas, &outbox)?);
         made.stats.stage_us.insert("state", watch.lap_us());
-        let written = Arc::clone(&prepared);
-        let outcome = self.durable(move |store: &mut Store| store.prepare(&written));
+        let outcome = self.durable(|store| store.prepare(&prepared));
         if let Some(made) = &mut self.made {
             made.stats.stage_us.insert("prepare", watch.lap_us());
         }

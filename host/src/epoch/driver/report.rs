@@ -6,6 +6,7 @@ use super::{Driver, Made};
 use crate::epoch::commit::Draft;
 use crate::epoch::graph::{Graph, Target};
 use crate::epoch::plan::SourcePlan;
+use crate::failpoint;
 use crate::observe::progress::{Offsets, Own, Progress, SinkProgress, SourceProgress, rate};
 use crate::source::{Offset, Partition};
 use crate::state::{EpochRecord, EventTimeRecord, PartitionRecord, Prepared, SourceRecord};
@@ -77,7 +78,9 @@ impl Driver {
             watermark = progress.weir.watermark_after.as_deref().unwrap_or("none"),
             "epoch"
         );
-        self.parts.progress.push(progress)
+        self.parts.progress.push(progress)?;
+        failpoint::hit(failpoint::TOLD);
+        Ok(())
     }
 
     fn describe_sinks(&self) -> String {

@@ -123,13 +123,12 @@ pub enum Refusal {
     },
     /// `--assume committed` without an epoch in doubt.
     #[error(
-        "`--assume committed` needs a whole PREPARED record, but the state folder has prepared {prepared} and committed {}: \
-         no commit was asked for after that; run `weir recover --assume aborted`",
-        Known(*committed)
+        "`--assume committed` needs a whole PREPARED record, but the state folder has prepared {prepared} and committed \
+         `{committed}`: no commit was asked for after that; run `weir recover --assume aborted`"
     )]
     NothingPrepared {
         /// The folder's COMMITTED.
-        committed: Option<Marker>,
+        committed: Marker,
         /// The folder's PREPARED.
         prepared: Prepared,
     },

@@ -7,9 +7,7 @@ use anyhow::Context as _;
 use super::{OutputMode, stored_identity};
 use crate::operator::merge::merge_all;
 use crate::plugin::{self, Blobs};
-use crate::state::keys::Keys;
-use crate::state::segments::{Segment, Segments, SegmentsBuf, due};
-use crate::state::{IdentityId, ShardState, StateKey, States, Store};
+use crate::state::{IdentityId, Keys, Segment, Segments, SegmentsBuf, ShardState, StateKey, States, Store, due};
 use crate::time::{EventTime, Watermark};
 
 /// A partial state on its way to its group.
@@ -65,15 +63,14 @@ impl ShardWork<'_> {
     /// Update: every touched group is merged whole, because its row comes out; so it is stored whole, too.
     fn update(&self, shard: &mut ShardState, groups: BTreeMap<(EventTime, &[u8]), Vec<&[u8]>>) -> anyhow::Result<Vec<Emitted>> {
         let (keys, stored) = self.look_up(shard, &groups)?;
-        let pieces = stored.iter().map(|state| self.pieces(*state)).collect::<anyhow::Result<Vec<Pieces>>>()?;
+        let pieces = stored.iter().map(|state| self.pieces(state)).collect::<anyhow::Result<Vec<Pieces>>>()?;
         let states = groups.values().zip(&pieces).map(|(new, old)| old.iter().map(|(_, bytes)| bytes.as_slice()).chain(new.iter().copied()).collect());
         let merged = merge_all(self.function, states.collect(), self.max_state_bytes)?;
-        let mut emitted = Vec::with_capacity(merged.len());
-        for (((end, key), state), place) in groups.into_keys().zip(merged).zip(keys.iter()) {
-            self.store_whole(shard, place, &state)?;
-            emitted.push(Emitted { end, key: key.to_vec(), state });
+        for (state, place) in merged.iter().zip(keys.iter()) {
+            self.store_whole(shard, place, state)?;
         }
-        Ok(emitted)
+        let emitted = groups.into_keys().zip(merged).map(|((end, key), state)| Emitted { end, key: key.to_vec(), state });
+        Ok(emitted.collect())
     }
 
     /// Append: a touched group gets one segment more; only full levels are merged, so that a large state is read once, when it is emitted.

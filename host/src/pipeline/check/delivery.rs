@@ -88,7 +88,9 @@ fn may_match(pattern: &str, name: &str) -> bool {
 fn narrow_keys(spec: &PipelineSpec, graph: &Graph, problems: &mut Vec<Problem>) {
     for (sink, input) in spec.sinks.iter().zip(&graph.sink_inputs) {
         let Some(kafka) = kafka_of(&sink.target) else { continue };
-        let Some((id, aggregate)) = nearest_aggregate(spec, graph, *input).filter(|(_, aggregate)| aggregate.output_mode.value == OutputMode::Update) else { continue };
+        let Some((id, aggregate)) = nearest_aggregate(spec, graph, *input).filter(|(_, aggregate)| aggregate.output_mode.value == OutputMode::Update) else {
+            continue;
+        };
         let has = |column: &str| kafka.key.iter().any(|key| key.value == column);
         let window = (!has("window_start") && !has("window_end")).then_some("window_start");
         let missing: Vec<&str> = window.into_iter().chain(aggregate.key.iter().map(|key| key.as_str()).filter(|key| !has(key))).collect();
@@ -121,7 +123,13 @@ fn promises(spec: &PipelineSpec, problems: &mut Vec<Problem>) {
     let kafka_out = spec.dead_letters.is_some() || spec.sinks.iter().any(|sink| kafka_of(&sink.target).is_some());
     if !kafka_in && !kafka_out {
         let follows = "a second process on a copy of the state folder can't be held off, and would deliver every row again";
-        problems.push(Problem::warning(Code::Delivery, spec.name.span, "the pipeline has neither Kafka nor files", follows, "keep one copy of the state folder"));
+        problems.push(Problem::warning(
+            Code::Delivery,
+            spec.name.span,
+            "the pipeline has neither Kafka nor files",
+            follows,
+            "keep one copy of the state folder",
+        ));
     }
 }
 

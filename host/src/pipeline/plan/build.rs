@@ -4,13 +4,15 @@
 use arrow_schema::SchemaRef;
 
 use super::{
-    EventTime, Node, Opener, Plan, PlannedAggregate, PlannedKafkaSink, PlannedOperation, PlannedSink, PlannedSource, PlannedStep, PlannedTarget, PlannedTopic, RowTime, columns,
-    failure,
+    EventTime, Node, Opener, Plan, PlannedAggregate, PlannedKafkaSink, PlannedOperation, PlannedSink, PlannedSource, PlannedStep, PlannedTarget, PlannedTopic,
+    RowTime, columns, failure,
 };
 use crate::pipeline::check::{Checked, delivery};
 use crate::pipeline::document::Span;
 use crate::pipeline::problem::{Code, Problem, Refused};
-use crate::pipeline::spec::{AggregateSpec, EventTimeSpec, KafkaSink, KafkaTopic, Operation, PipelineSpec, SinkSpec, SourceSpec, StepSpec, Target, TransformSpec};
+use crate::pipeline::spec::{
+    AggregateSpec, EventTimeSpec, KafkaSink, KafkaTopic, Operation, PipelineSpec, SinkSpec, SourceSpec, StepSpec, Target, TransformSpec,
+};
 
 pub(super) struct Builder<'a, O: Opener> {
     checked: &'a Checked,
@@ -71,7 +73,6 @@ impl<'a, O: Opener> Builder<'a, O> {
         Ok(Plan {
             name: spec.name.value.clone(),
             trigger: spec.trigger,
-            state_dir: spec.state_dir(),
             limits: spec.limits,
             max_rejected: spec.max_rejected,
             sources,
@@ -100,7 +101,7 @@ impl<'a, O: Opener> Builder<'a, O> {
         Some((planned, rows))
     }
 
-    fn step(&mut self, position: usize) -> Option<(PlannedStep<O::Transform, O::Aggregate>, Rows)> {
+    fn step(&mut self, position: usize) -> Option<(Step<O>, Rows)> {
         let step = self.checked.spec.steps.get(position)?;
         let nodes = self.checked.graph.step_inputs.get(position)?;
         let input = self.united(step, nodes)?;
@@ -185,7 +186,8 @@ impl<'a, O: Opener> Builder<'a, O> {
             Time::Column(time) => return Some(*time),
             Time::Undeclared => ("no event time is declared for the rows of this window".to_owned(), "declare `event_time` on the source".to_owned()),
             Time::Lost { column, step } => {
-                let advice = format!("let `{step}` pass `{column}` on as it is; if it makes the column anew, move `event_time` from where it is declared to `{step}`");
+                let advice =
+                    format!("let `{step}` pass `{column}` on as it is; if it makes the column anew, move `event_time` from where it is declared to `{step}`");
                 (format!("the event time `{column}` is lost in the step `{step}`, which does not pass it on"), advice)
             }
         };
@@ -212,7 +214,8 @@ impl<'a, O: Opener> Builder<'a, O> {
         let of = format!("`{}`", sink.input);
         let problems = &mut self.problems;
         let key: Vec<Option<usize>> = kafka.key.iter().map(|name| columns::find(schema, name, &of, problems)).collect();
-        let headers: Vec<Option<(String, usize)>> = kafka.headers.iter().map(|(header, name)| Some((header.clone(), columns::find(schema, name, &of, problems)?))).collect();
+        let headers: Vec<Option<(String, usize)>> =
+            kafka.headers.iter().map(|(header, name)| Some((header.clone(), columns::find(schema, name, &of, problems)?))).collect();
         let timestamp = match &kafka.timestamp {
             Some(name) => Some(columns::find_timestamp(schema, name, &of, problems)?),
             None => None,
@@ -243,6 +246,7 @@ impl<'a, O: Opener> Builder<'a, O> {
     }
 }
 
+type Step<O> = PlannedStep<<O as Opener>::Transform, <O as Opener>::Aggregate>;
 /// What a step does, gives and declares.
 type Made<O> = (PlannedOperation<<O as Opener>::Transform, <O as Opener>::Aggregate>, Rows, Option<EventTime>);
 

@@ -28,7 +28,7 @@ pub(super) fn find_timestamp(schema: &Schema, name: &Placed<String>, of: &str, p
     let field = schema.fields().get(position)?;
     if *field.data_type() != timestamp() {
         let what = format!("the column `{name}` of {of} is {}", type_text(field));
-        let advice = "declare it as `timestamp`, `timestamp(s)`, `timestamp(ms)` or `timestamp(us)` where it is made, or name another column";
+        let advice = "declare it as `timestamp`, `timestamp(ms)` or alike where it is made, or name another column";
         problems.push(Problem::error(Code::ColumnType, name.span, what, "a `timestamp`", advice));
         return None;
     }
@@ -65,13 +65,27 @@ pub(super) fn of_union(inputs: &[(&str, SchemaRef, Span)], problems: &mut Vec<Pr
             problems.push(Problem::error(Code::ColumnType, *span, what, "the same columns and types in the same order", "make them alike in a step before"));
             return None;
         }
-        fields = fields.into_iter().zip(schema.fields()).map(|(field, other)| { let nullable = field.is_nullable() || other.is_nullable(); field.with_nullable(nullable) }).collect();
+        fields = fields
+            .into_iter()
+            .zip(schema.fields())
+            .map(|(field, other)| {
+                let nullable = field.is_nullable() || other.is_nullable();
+                field.with_nullable(nullable)
+            })
+            .collect();
     }
     Some(Arc::new(Schema::new(fields)))
 }
 
 /// The columns of an aggregate: the window, the keys, and what `finish` makes.
-pub(super) fn of_aggregate(input: &Schema, key: &[usize], key_names: &[Placed<String>], made: &Fields, config: Span, problems: &mut Vec<Problem>) -> Option<SchemaRef> {
+pub(super) fn of_aggregate(
+    input: &Schema,
+    key: &[usize],
+    key_names: &[Placed<String>],
+    made: &Fields,
+    config: Span,
+    problems: &mut Vec<Problem>,
+) -> Option<SchemaRef> {
     let window = [WINDOW_START, WINDOW_END].map(|name| Arc::new(ColumnType::Timestamp(TimestampForm::Iso8601).field(name, false)));
     let mut fields: Vec<Arc<Field>> = window.to_vec();
     for (position, name) in key.iter().zip(key_names) {

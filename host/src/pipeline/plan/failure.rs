@@ -3,7 +3,7 @@
 use super::OpenFailure;
 use crate::pipeline::document::listed;
 use crate::pipeline::problem::{Code, Problem, did_you_mean};
-use crate::pipeline::spec::{Operation, PluginRef, StepSpec};
+use crate::pipeline::spec::{Operation, PluginCall, PluginRef, StepSpec};
 
 pub(super) fn problem(failure: OpenFailure, step: &StepSpec) -> Problem {
     let call = step.operation.call();
@@ -12,6 +12,14 @@ pub(super) fn problem(failure: OpenFailure, step: &StepSpec) -> Problem {
         Operation::Transform(_) => "transform",
         Operation::Aggregate(_) => "aggregate",
     };
+    // The plugin has seen its config and the loader the path, with what came from the environment.
+    let hidden = |message: &str| {
+        let message = call.config.hidden_in(message);
+        match &call.plugin.value {
+            PluginRef::Std => message,
+            PluginRef::File(path) => path.hidden_in(&message),
+        }
+    };
     match failure {
         OpenFailure::MissingFile => {
             let expected = "a WebAssembly component, with a path from the folder of this document";
@@ -19,35 +27,50 @@ pub(super) fn problem(failure: OpenFailure, step: &StepSpec) -> Problem {
         }
         OpenFailure::NotOurs { reason } => {
             let expected = format!("a component that exports `weir:plugin/{interface}` of this host's version");
-            Problem::error(Code::Plugin, plugin_span, format!("{plugin} can't serve as a plugin here, because {reason}"), expected, "build it with the guest SDK of this version")
+            Problem::error(
+                Code::Plugin,
+                plugin_span,
+                format!("{plugin} can't serve as a plugin here, because {}", hidden(&reason)),
+                expected,
+                "build it with the guest SDK of this version",
+            )
         }
-        OpenFailure::UnknownFunction { available } => {
-            let known = || available.iter().map(String::as_str);
-            let expected = if available.is_empty() { format!("a plugin with functions of `{interface}`") } else { listed(known(), "or") };
-            match &call.function {
-                Some(function) => {
-                    let what = format!("{plugin} has no {interface} `{function}`");
-                    Problem::error(Code::UnknownFunction, function.span, what, expected, did_you_mean(function, known(), "name one of these"))
-                }
-                None => {
-                    let what = format!("{plugin} has not exactly one {interface}, so the step must say which");
-                    Problem::error(Code::UnknownFunction, plugin_span, what, expected, "add `function`")
-                }
-            }
-        }
+        OpenFailure::UnknownFunction { available } => unknown_function(call, interface, &available),
         OpenFailure::Config { pointer, message } => {
             let at = if pointer.is_empty() { "`config`".to_owned() } else { format!("`{pointer}` of `config`") };
             let expected = "a config that the plugin takes";
-            Problem::error(Code::PluginConfig, call.config.place(&pointer), format!("{plugin} refuses {at} ({message})"), expected, "correct the value")
+            Problem::error(
+                Code::PluginConfig,
+                call.config.place(&pointer),
+                format!("{plugin} refuses {at} ({})", hidden(&message)),
+                expected,
+                "correct the value",
+            )
         }
         OpenFailure::Input { message } => {
             let span = step.inputs.first().map_or(plugin_span, |input| input.span);
-            let what = format!("{plugin} refuses the columns of its input ({message})");
+            let what = format!("{plugin} refuses the columns of its input ({})", hidden(&message));
             Problem::error(Code::PluginInput, span, what, "the columns that it reads", "change `input`, or make the columns in a step before")
         }
         OpenFailure::Other { message } => {
-            let what = format!("{plugin} can't be opened ({message})");
+            let what = format!("{plugin} can't be opened ({})", hidden(&message));
             Problem::error(Code::Plugin, plugin_span, what, "a plugin that opens", "try it alone with `weir plugin test`")
+        }
+    }
+}
+
+fn unknown_function(call: &PluginCall, interface: &str, available: &[String]) -> Problem {
+    let plugin = name(&call.plugin);
+    let known = || available.iter().map(String::as_str);
+    let expected = if available.is_empty() { format!("a plugin with functions of `{interface}`") } else { listed(known(), "or") };
+    match &call.function {
+        Some(function) => {
+            let what = format!("{plugin} has no {interface} `{function}`");
+            Problem::error(Code::UnknownFunction, function.span, what, expected, did_you_mean(function, known(), "name one of these"))
+        }
+        None => {
+            let what = format!("{plugin} has not exactly one {interface}, so the step must say which");
+            Problem::error(Code::UnknownFunction, call.plugin.span, what, expected, "add `function`")
         }
     }
 }

@@ -1,20 +1,19 @@
 //! Reads `[[sink]]` and `[dead_letters]`.
 
+use super::source::BROKERS;
+use super::{column, columns, name, named_columns, properties};
 use crate::pipeline::cursor::{Expect, Reader, Table, Value, expect};
 use crate::pipeline::document::Placed;
 use crate::pipeline::problem::Code;
 use crate::pipeline::property::Side;
 use crate::pipeline::spec::{CreateTopic, KafkaSink, KafkaTopic, Partitioner, SinkSpec, Target};
-use super::source::BROKERS;
-use super::{column, columns, name, named_columns, properties};
 
 /// Keys of `[[sink]]` that later versions will have.
 const LATER: &[&str] = &["file", "clickhouse", "webhook"];
 
 const INPUT: Expect = expect("the `id` of a source or step", "\"by_country\"");
 const TOPIC: Expect = expect("a topic's name", "\"ad-stats\"");
-const PARTITIONER: Expect =
-    expect("`murmur2_random`, `murmur2`, `consistent_random`, `consistent`, `fnv1a_random` or `fnv1a`", "\"murmur2_random\"");
+const PARTITIONER: Expect = expect("`murmur2_random`, `murmur2`, `consistent_random`, `consistent`, `fnv1a_random` or `fnv1a`", "\"murmur2_random\"");
 const PARTITIONERS: [(&str, Partitioner); 6] = {
     use Partitioner::{Consistent, ConsistentRandom, Fnv1a, Fnv1aRandom, Murmur2, Murmur2Random};
     [
@@ -37,7 +36,13 @@ pub(super) fn sink(reader: &mut Reader<'_>, mut table: Table<'_>) -> Option<Sink
     table.finish(reader, LATER);
     let (kind, span, target) = target?;
     if let (Target::Console(_) | Target::Memory, Some(place)) = (&target, format_place) {
-        reader.error(Code::Conflict, place, "`format` does not go with `console` or `memory`, which show rows as they are", "it beside `kafka`", "remove `format`");
+        reader.error(
+            Code::Conflict,
+            place,
+            "`format` does not go with `console` or `memory`, which show rows as they are",
+            "it beside `kafka`",
+            "remove `format`",
+        );
         return None;
     }
     format?;
@@ -57,11 +62,10 @@ fn target_of(reader: &mut Reader<'_>, kind: &str, value: &Value<'_>) -> Option<T
 fn kafka(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<KafkaSink> {
     let mut table = reader.table(value, expect("a table", "{ topic = \"ad-stats\", key = [\"country\"] }"))?;
     let key = table.or(reader, "key", Vec::new(), columns);
-    let partitioner = table.or(reader, "partitioner", Partitioner::Murmur2Random, |reader, value| {
-        reader.choice(&value, PARTITIONER, &PARTITIONERS, &[])
-    });
+    let partitioner = table.or(reader, "partitioner", Partitioner::Murmur2Random, |reader, value| reader.choice(&value, PARTITIONER, &PARTITIONERS, &[]));
     let timestamp = table.optional(reader, "timestamp", column);
-    let headers = table.or(reader, "headers", Vec::new(), |reader, value| named_columns(reader, value, expect("a table of headers and columns", "{ trace = \"trace_id\" }")));
+    let headers = table
+        .or(reader, "headers", Vec::new(), |reader, value| named_columns(reader, value, expect("a table of headers and columns", "{ trace = \"trace_id\" }")));
     let topic = topic(reader, table, value);
     let headers = headers?.into_iter().map(|(header, column)| (header.value, column)).collect();
     Some(KafkaSink { topic: topic?, key: key?, partitioner: partitioner?, timestamp: timestamp?, headers })
@@ -87,10 +91,10 @@ fn topic(reader: &mut Reader<'_>, mut table: Table<'_>, value: &Value<'_>) -> Op
 fn create(reader: &mut Reader<'_>, value: Value<'_>) -> Option<CreateTopic> {
     let mut table = reader.table(&value, expect("a table", "{ partitions = 4, replication = 1 }"))?;
     let count = expect("a whole number above zero", "1");
-    let partitions = table.required(reader, "partitions", count, |reader, value| reader.integer(&value, expect("a whole number above zero", "4"), 1..=i64::from(i32::MAX)));
-    let replication = table.required(reader, "replication", count, |reader, value| {
-        reader.integer(&value, expect("a whole number above zero", "1"), 1..=i64::from(i16::MAX))
-    });
+    let partitions =
+        table.required(reader, "partitions", count, |reader, value| reader.integer(&value, expect("a whole number above zero", "4"), 1..=i64::from(i32::MAX)));
+    let replication =
+        table.required(reader, "replication", count, |reader, value| reader.integer(&value, expect("a whole number above zero", "1"), 1..=i64::from(i16::MAX)));
     table.finish(reader, &["config"]);
     Some(CreateTopic { partitions: i32::try_from(partitions?).ok()?, replication: i32::try_from(replication?).ok()? })
 }

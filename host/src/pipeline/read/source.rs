@@ -4,17 +4,17 @@ use std::collections::HashSet;
 
 use toml::de::DeValue;
 
+use super::{COLUMN, NAME, column, name, positive, properties, unknown_word};
 use crate::pipeline::cursor::{Expect, Reader, Table, Value, expect};
 use crate::pipeline::document::Placed;
 use crate::pipeline::problem::Code;
 use crate::pipeline::property::Side;
 use crate::pipeline::schema::KafkaColumn;
 use crate::pipeline::spec::{
-    ColumnSpec, EventTimeSpec, KafkaSource, MetadataColumn, OnBadField, OnDataLoss, Origin, SourceFormat, SourceSpec, StartingOffset, StartingOffsets, Topics, WatermarkBy,
-    WatermarkSpec,
+    ColumnSpec, EventTimeSpec, KafkaSource, MetadataColumn, OnBadField, OnDataLoss, Origin, SourceFormat, SourceSpec, StartingOffset, StartingOffsets,
+    TopicOffsets, Topics, WatermarkBy, WatermarkSpec,
 };
 use crate::pipeline::unit::DurationUs;
-use super::{COLUMN, NAME, column, name, positive, properties, unknown_word};
 
 /// Keys of `[[source]]` that later versions will have.
 const LATER: &[&str] = &["file", "rate", "socket"];
@@ -101,7 +101,7 @@ fn starting_offsets(reader: &mut Reader<'_>, value: Value<'_>) -> Option<Startin
     for (topic, partitions) in table.each() {
         let partitions = reader.table(&partitions, expect("a table of partitions", "{ \"0\" = 23, \"1\" = \"latest\" }"))?;
         let offsets: Vec<Option<_>> = partitions.each().map(|(partition, offset)| partition_offset(reader, &partition, &offset)).collect();
-        by_topic.push((topic, offsets.into_iter().collect::<Option<Vec<_>>>()?));
+        by_topic.push(TopicOffsets { topic, partitions: offsets.into_iter().collect::<Option<_>>()? });
     }
     Some(StartingOffsets::PerPartition(by_topic))
 }
@@ -130,8 +130,8 @@ fn offset_word(reader: &mut Reader<'_>, value: &Value<'_>, expected: Expect) -> 
 /// A topic of `starting_offsets` that is not read is a slip that would start its partitions elsewhere.
 fn started_topics_are_read(reader: &mut Reader<'_>, topics: &Topics, starting_offsets: &StartingOffsets) -> Option<()> {
     let (Topics::Named(topics), StartingOffsets::PerPartition(by_topic)) = (topics, starting_offsets) else { return Some(()) };
-    let stranger = by_topic.iter().find(|(topic, _)| !topics.iter().any(|read| read.expose() == topic.value));
-    let Some((topic, _)) = stranger else { return Some(()) };
+    let stranger = by_topic.iter().find(|start| !topics.iter().any(|read| read.expose() == start.topic.value));
+    let Some(TopicOffsets { topic, .. }) = stranger else { return Some(()) };
     let shown: Vec<String> = topics.iter().map(|topic| topic.to_string()).collect();
     let shown: Vec<&str> = shown.iter().map(String::as_str).collect();
     unknown_word(reader, topic, format!("`starting_offsets` names the topic `{topic}`, which is not read"), &shown);
@@ -164,8 +164,11 @@ fn format(reader: &mut Reader<'_>, table: &mut Table<'_>) -> Option<SourceFormat
 
 fn schema(reader: &mut Reader<'_>, value: Value<'_>) -> Option<Vec<ColumnSpec>> {
     let table = reader.table(&value, expect("a table of columns", "{ id = \"utf8\", at = \"timestamp\" }"))?;
-    let expected = expect("`boolean`, `int64`, `float64`, `timestamp`, `timestamp(s)`, `timestamp(ms)`, `timestamp(us)`, `utf8`, `binary` or `json`, with `?` if it may be null", "\"utf8\"");
-    let read: Vec<Option<ColumnSpec>> = table.each().map(|(name, value)| Some(ColumnSpec { name, declared: reader.from_str(&value, expected)?.value })).collect();
+    let expected = expect(
+        "`boolean`, `int64`, `float64`, `timestamp`, `timestamp(s)`, `timestamp(ms)`, `timestamp(us)`, `timestamp(ns)`, `utf8`, `binary` or `json`, with `?` if it may be null",
+        "\"utf8\"",
+    );
+    let read: Vec<Option<ColumnSpec>> = table.each().map(|(name, value)| Some(ColumnSpec { name, declared: reader.typed(&value, expected)?.value })).collect();
     let columns: Vec<ColumnSpec> = read.into_iter().collect::<Option<_>>()?;
     if columns.is_empty() {
         reader.error(Code::BadValue, value.span(), format!("`{}` is empty", value.path), "at least one column", "write `schema = { id = \"utf8\" }`");
@@ -203,7 +206,7 @@ pub(super) fn event_time(reader: &mut Reader<'_>, value: Value<'_>) -> Option<Ev
     let mut table = reader.table(&value, expect("a table", "{ column = \"timestamp\", watermark = \"1 minute\" }"))?;
     let column = table.required(reader, "column", COLUMN, column);
     let watermark = table.optional(reader, "watermark", watermark);
-    let max_future = table.or(reader, "max_future", DEFAULT_MAX_FUTURE, |reader, value| Some(reader.from_str(&value, expect("a duration", "\"1h\""))?.value));
+    let max_future = table.or(reader, "max_future", DEFAULT_MAX_FUTURE, |reader, value| Some(reader.typed(&value, expect("a duration", "\"1h\""))?.value));
     table.finish(reader, &[]);
     Some(EventTimeSpec { column: column?, watermark: watermark?, max_future: max_future?, span: value.key_span })
 }
@@ -211,15 +214,16 @@ pub(super) fn event_time(reader: &mut Reader<'_>, value: Value<'_>) -> Option<Ev
 /// `"1 minute"`, or `{ delay = "1 minute", by = "partition", idle = "30s" }`.
 fn watermark(reader: &mut Reader<'_>, value: Value<'_>) -> Option<WatermarkSpec> {
     let Some(mut table) = value.as_table() else {
-        let delay = reader.from_str(&value, DELAY)?.value;
+        let delay = reader.typed(&value, DELAY)?.value;
         return Some(WatermarkSpec { delay, by: WatermarkBy::Partition { idle: DEFAULT_IDLE } });
     };
     let idle_span = table.place("idle");
-    let delay = table.required(reader, "delay", DELAY, |reader, value| reader.from_str::<DurationUs>(&value, DELAY));
+    let delay = table.required(reader, "delay", DELAY, |reader, value| reader.typed::<DurationUs>(&value, DELAY));
     let by_source = table.or(reader, "by", false, |reader, value| {
         reader.choice(&value, expect("`partition` or `source`", "\"partition\""), &[("partition", false), ("source", true)], &[])
     });
-    let idle = table.or(reader, "idle", Placed::new(DEFAULT_IDLE, value.span()), |reader, value| positive(reader, &value, expect("a duration above zero", "\"30s\"")));
+    let idle =
+        table.or(reader, "idle", Placed::new(DEFAULT_IDLE, value.span()), |reader, value| positive(reader, &value, expect("a duration above zero", "\"30s\"")));
     table.finish(reader, &[]);
     let (delay, by_source, idle) = (delay?.value, by_source?, idle?.value);
     match (by_source, idle_span) {

@@ -2,6 +2,8 @@
 
 use toml::de::DeValue;
 
+use super::source::event_time;
+use super::{NAME, call_limits, columns, distinct, name};
 use crate::pipeline::config::{Config, Node};
 use crate::pipeline::cursor::{Expect, Reader, Table, Value, expect};
 use crate::pipeline::document::Placed;
@@ -9,8 +11,6 @@ use crate::pipeline::problem::Code;
 use crate::pipeline::spec::{AggregateSpec, CallLimits, Operation, OutputMode, PluginCall, PluginRef, STD_PLUGIN, StepSpec, TransformSpec, WindowSpec};
 use crate::pipeline::text::Text;
 use crate::pipeline::unit::{DurationUs, UnitError};
-use super::source::event_time;
-use super::{NAME, call_limits, columns, distinct, name};
 
 /// Keys of `[[step]]` that later versions will have.
 const LATER: &[&str] = &["late", "ttl", "dedupe", "join", "process"];
@@ -98,7 +98,8 @@ fn window(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Placed<WindowSpe
         })
     });
     let zero = Placed::new(0, value.span());
-    let offset = table.or(reader, "offset", zero, |reader, value| reader.parsed(&value, expect("a duration, which may be negative", "\"15 seconds\""), signed_us));
+    let offset =
+        table.or(reader, "offset", zero, |reader, value| reader.parsed(&value, expect("a duration, which may be negative", "\"15 seconds\""), signed_us));
     table.finish(reader, &later);
     let (size, offset) = (size?, offset?);
     // T-2, as Spark has it: an offset of a whole window or more is a slip. Either sign is allowed.

@@ -22,6 +22,7 @@ pub struct SourceSpec {
 
 /// Where a source's rows come from.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a pipeline has a handful of them, and no hot path moves one")]
 pub enum Origin {
     /// Topics of a Kafka cluster.
     Kafka(KafkaSource),
@@ -59,7 +60,16 @@ pub enum StartingOffsets {
     /// All of them at the same end.
     All(StartingOffset),
     /// By topic and partition; a partition that is not listed starts at the earliest offset.
-    PerPartition(Vec<(Placed<String>, Vec<(i32, StartingOffset)>)>),
+    PerPartition(Vec<TopicOffsets>),
+}
+
+/// Where the partitions of a topic start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicOffsets {
+    /// The topic's name.
+    pub topic: Placed<String>,
+    /// Partitions with their starts.
+    pub partitions: Vec<(i32, StartingOffset)>,
 }
 
 /// Where one partition starts.

@@ -106,8 +106,7 @@ pub struct CallLimits {
 
 impl CallLimits {
     /// Far above what a chunk of a thousand rows takes, and still soon enough for a person who waits.
-    pub const DEFAULT: Self =
-        Self { cpu: DurationUs::from_secs(5), wall: DurationUs::from_secs(30), memory: ByteSize::from_bytes(256 << 20) };
+    pub const DEFAULT: Self = Self { cpu: DurationUs::from_secs(5), wall: DurationUs::from_secs(30), memory: ByteSize::from_bytes(256 << 20) };
 }
 
 impl Operation {
@@ -121,7 +120,7 @@ impl Operation {
 }
 
 impl PluginRef {
-    /// The plugin's file; none for the embedded one.
+    /// The plugin's file; none for the embedded one. Like `Text::expose`, it may hold what came from the environment.
     pub fn path(&self, document: &Document) -> Option<PathBuf> {
         match self {
             Self::Std => None,

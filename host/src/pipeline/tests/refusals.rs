@@ -34,8 +34,19 @@ fn every_refusal_says_where_what_was_expected_and_what_to_do() {
 
 #[test]
 fn two_pipelines_of_one_name_are_refused_with_both_places() {
-    let specs = ["a/pipeline.toml", "b/pipeline.toml"].map(|file| parse(&Document::new(file, format!("
-{DOCUMENT}")), &env).unwrap());
+    let specs = ["a/pipeline.toml", "b/pipeline.toml"].map(|file| {
+        parse(
+            &Document::new(
+                file,
+                format!(
+                    "
+{DOCUMENT}"
+                ),
+            ),
+            &env,
+        )
+        .unwrap()
+    });
     let says = check_names(&specs).unwrap_err().to_string();
     let expected = r#"
 b/pipeline.toml:2:8: the pipeline `clicks` has the name of the one at a/pipeline.toml:2:8: expected a name of its own for every pipeline, because offsets, transactions and state go by it; change one of the names
@@ -411,7 +422,7 @@ pipeline.toml:7:1: `schema` does not go with `format = "raw"`: expected Kafka's 
         wrong: "a type under another system's name",
         document: Made::By(&[(r#""utf8?""#, r#""string""#)]),
         says: r#"
-pipeline.toml:7:55: `source.schema.country` is `string` (`utf8` is its name here): expected `boolean`, `int64`, `float64`, `timestamp`, `timestamp(s)`, `timestamp(ms)`, `timestamp(us)`, `utf8`, `binary` or `json`, with `?` if it may be null; write `country = "utf8"`
+pipeline.toml:7:55: `source.schema.country` is `string` (`utf8` is its name here): expected `boolean`, `int64`, `float64`, `timestamp`, `timestamp(s)`, `timestamp(ms)`, `timestamp(us)`, `timestamp(ns)`, `utf8`, `binary` or `json`, with `?` if it may be null; write `country = "utf8"`
    |
  7 | schema = { at = "timestamp", user = "utf8", country = "string", cost = "float64" }
    |                                                       ^^^^^^^^
@@ -781,6 +792,37 @@ pipeline.toml:23:1: not yet: topics of two clusters (the other is at pipeline.to
     | ^^^^^
 "#,
     },
+    Case {
+        wrong: "two sinks that would be called the same",
+        document: Made::By(&[("[[sink]]", r#"[[sink]]
+input = "by_country"
+kafka = { topic = "more" }
+
+[[sink]]"#)]),
+        says: r#"
+pipeline.toml:28:1: the sink `by_country-kafka` has the name of the sink at pipeline.toml:24:1: expected a name of its own for every source, step and sink; give this sink another `id`
+    |
+ 28 | kafka = { topic = "stats", key = ["window_start", "country"] }
+    | ^^^^^
+"#,
+    },
+    Case {
+        wrong: "a topic whose brokers could be either of two",
+        document: Made::By(&[(r#"[[step]]
+id = "clean""#, r#"[[source]]
+id = "more"
+kafka = { brokers = "other:9092", topics = ["more"] }
+format = "raw"
+
+[[step]]
+id = "clean""#)]),
+        says: r#"
+pipeline.toml:29:1: the topic `stats` has no `brokers`, and there is not one cluster of the sources to take them from: expected the brokers of its cluster; add `brokers = "localhost:9092"`
+    |
+ 29 | kafka = { topic = "stats", key = ["window_start", "country"] }
+    | ^^^^^
+"#,
+    },
     // Time
     Case {
         wrong: "a window without an event time",
@@ -908,7 +950,7 @@ pipeline.toml:8:25: the source `events` has no column `att`: expected `at`, `use
         wrong: "an event time that is no moment",
         document: Made::By(&[(r#"column = "at""#, r#"column = "cost""#)]),
         says: r#"
-pipeline.toml:8:25: the column `cost` of the source `events` is float64: expected a `timestamp`; declare it as `timestamp`, `timestamp(s)`, `timestamp(ms)` or `timestamp(us)` where it is made, or name another column
+pipeline.toml:8:25: the column `cost` of the source `events` is float64: expected a `timestamp`; declare it as `timestamp`, `timestamp(ms)` or alike where it is made, or name another column
    |
  8 | event_time = { column = "cost", watermark = "1 minute" }
    |                         ^^^^^^
@@ -977,7 +1019,7 @@ pipeline.toml:24:35: `by_country` has no column `window`: expected `window_start
         wrong: "a record's time that is no moment",
         document: Made::By(&[(r#"topic = "stats""#, r#"topic = "stats", timestamp = "clicks""#)]),
         says: r#"
-pipeline.toml:24:40: the column `clicks` of `by_country` is float64: expected a `timestamp`; declare it as `timestamp`, `timestamp(s)`, `timestamp(ms)` or `timestamp(us)` where it is made, or name another column
+pipeline.toml:24:40: the column `clicks` of `by_country` is float64: expected a `timestamp`; declare it as `timestamp`, `timestamp(ms)` or alike where it is made, or name another column
     |
  24 | kafka = { topic = "stats", timestamp = "clicks", key = ["window_start", "country"] }
     |                                        ^^^^^^^^
@@ -1083,6 +1125,26 @@ pipeline.toml:13:69: `clean.wasm` refuses `/drop/prefix` of `config` (`prefix` i
     |
  13 | transform = { plugin = "clean.wasm", function = "clean", config = { drop = {} } }
     |                                                                     ^^^^
+"#,
+    },
+    Case {
+        wrong: "a config from the environment, which the plugin quotes",
+        document: Made::By(&[(r#"prefix = "BOT""#, r#"prefix = "${env:SECRET}""#)]),
+        says: r#"
+pipeline.toml:13:78: `clean.wasm` refuses `/drop/prefix` of `config` (the prefix `${env:SECRET}` is in small letters): expected a config that the plugin takes; correct the value
+    |
+ 13 | transform = { plugin = "clean.wasm", function = "clean", config = { drop = { prefix = "${env:SECRET}" } } }
+    |                                                                              ^^^^^^
+"#,
+    },
+    Case {
+        wrong: "a plugin from the environment, which the loader quotes",
+        document: Made::By(&[(r#""clean.wasm""#, r#""${env:SECRET}.wasm""#)]),
+        says: r#"
+pipeline.toml:13:24: `${env:SECRET}.wasm` can't serve as a plugin here, because `dir/${env:SECRET}.wasm` is empty: expected a component that exports `weir:plugin/transform` of this host's version; build it with the guest SDK of this version
+    |
+ 13 | transform = { plugin = "${env:SECRET}.wasm", function = "clean", config = { drop = { prefix = "BOT" } } }
+    |                        ^^^^^^^^^^^^^^^^^^^^
 "#,
     },
     Case {

@@ -56,7 +56,10 @@ fn steps_run_after_their_inputs_wherever_they_stand() {
 fn a_step_that_makes_the_event_time_declares_it() {
     let text = changed(&[
         ("event_time = { column = \"at\", watermark = \"1 minute\" }\n", ""),
-        ("function = \"clean\", config = { drop = { prefix = \"BOT\" } } }", "function = \"parse\" }\nevent_time = { column = \"at\", watermark = { delay = \"5s\", by = \"source\" } }"),
+        (
+            "function = \"clean\", config = { drop = { prefix = \"BOT\" } } }",
+            "function = \"parse\" }\nevent_time = { column = \"at\", watermark = { delay = \"5s\", by = \"source\" } }",
+        ),
     ]);
     let plan = planned(&text).unwrap();
     assert_eq!(plan.steps[0].event_time.unwrap().watermark, Some(WatermarkSpec { delay: DurationUs::from_secs(5), by: WatermarkBy::Source }));
@@ -66,13 +69,33 @@ fn a_step_that_makes_the_event_time_declares_it() {
 #[test]
 fn a_window_of_windows_goes_by_the_end_of_the_first() {
     let text = changed(&[
-        ("[[sink]]\ninput = \"by_country\"", "[[step]]\nid = \"by_hour\"\ninput = \"by_country\"\nwindow = { tumbling = \"1h\", offset = \"-15 minutes\" }\naggregate = { plugin = \"std\", config = { total = \"sum(clicks)\" } }\n\n[[sink]]\ninput = \"by_hour\""),
+        (
+            "[[sink]]\ninput = \"by_country\"",
+            "[[step]]\nid = \"by_hour\"\ninput = \"by_country\"\nwindow = { tumbling = \"1h\", offset = \"-15 minutes\" }\naggregate = { plugin = \"std\", config = { total = \"sum(clicks)\" } }\n\n[[sink]]\ninput = \"by_hour\"",
+        ),
         ("\"window_start\", \"country\"", "\"window_start\""),
     ]);
     let plan = planned(&text).unwrap();
     let PlannedOperation::Aggregate(by_hour) = &plan.steps[2].operation else { panic!("an aggregate") };
     assert_eq!((by_hour.time, by_hour.window.offset_us), (RowTime { column: 1, is_window_end: true }, -900_000_000));
     assert_eq!(columns(&plan.steps[2].schema), "window_start timestamp, window_end timestamp, total float64?");
+}
+
+#[test]
+fn a_union_may_be_null_where_one_of_its_inputs_may() {
+    let source = "[[source]]\nid = \"more\"\nmemory = {}\nformat = \"json\"\n\
+        schema = { at = \"timestamp(ms)\", user = \"utf8?\", country = \"utf8\", cost = \"float64\" }\nevent_time = { column = \"at\" }\n\n";
+    let text = changed(&[("[[step]]\nid = \"clean\"\ninput = \"events\"", &format!("{source}[[step]]\nid = \"clean\"\ninput = [\"events\", \"more\"]"))]);
+    let text = text.replace("window = {", "output_mode = \"update\"\nwindow = {");
+    assert_eq!(columns(&planned(&text).unwrap().steps[0].input_schema), "at timestamp, user utf8?, country utf8?, cost float64");
+}
+
+#[test]
+fn a_cluster_is_the_same_however_its_brokers_are_ordered() {
+    let more = "[[source]]\nid = \"more\"\nkafka = { brokers = \"b:2, a:1\", topics = [\"more\"] }\nformat = \"raw\"\n\n[[step]]\nid = \"clean\"";
+    let text = changed(&[("localhost:9092", "a:1,b:2"), ("[[step]]\nid = \"clean\"", more)]);
+    let PlannedTarget::Kafka(sink) = &planned(&text).unwrap().sinks[0].target else { panic!("a topic") };
+    assert_eq!(sink.topic.brokers.expose(), "a:1,b:2");
 }
 
 #[test]
@@ -95,7 +118,9 @@ fn metadata_comes_after_the_declared_columns_under_any_name() {
 
 #[test]
 fn what_is_left_out_has_the_documented_default() {
-    let spec = spec("name = \"a\"\n[[source]]\nid = \"s\"\nkafka = { brokers = \"b:1\", pattern = \"^t\" }\nformat = \"raw\"\n[[sink]]\ninput = \"s\"\nconsole = {}\n");
+    let spec = spec(
+        "name = \"a\"\n[[source]]\nid = \"s\"\nkafka = { brokers = \"b:1\", pattern = \"^t\" }\nformat = \"raw\"\n[[sink]]\ninput = \"s\"\nconsole = {}\n",
+    );
     assert_eq!(spec.trigger, Trigger::Asap);
     assert_eq!(spec.state_dir(), std::path::Path::new("jobs/var/a"));
     assert_eq!((spec.limits.max_epoch_bytes.bytes(), spec.limits.max_records), (64_000_000, None));
@@ -108,16 +133,19 @@ fn what_is_left_out_has_the_documented_default() {
 #[test]
 fn everything_that_can_be_said_is_read() {
     let spec = spec(include_str!("everything.toml"));
-    assert_eq!(spec.trigger, Trigger::Every(DurationUs::from_secs(10)));
-    assert_eq!(spec.state_dir(), std::path::Path::new("/var/lib/weir"));
+    assert_eq!(spec.trigger, Trigger::Every(std::time::Duration::from_secs(10)));
+    assert_eq!(spec.state_dir(), std::path::Path::new("/var/lib/hunter2"));
     assert_eq!((spec.limits.max_epoch_bytes.bytes(), spec.limits.max_records), (16 << 20, Some(1_000)));
     assert_eq!((spec.max_rejected.share.millionths(), spec.max_rejected.at_least_rows), (5_000, 7));
     let Origin::Kafka(kafka) = &spec.sources[0].origin else { panic!("Kafka") };
     let StartingOffsets::PerPartition(by_topic) = &kafka.starting_offsets else { panic!("by partition") };
-    assert_eq!((by_topic[0].0.as_str(), &by_topic[0].1), ("clicks", &vec![(0, StartingOffset::At(23)), (1, StartingOffset::Latest)]));
+    assert_eq!((by_topic[0].topic.as_str(), &by_topic[0].partitions), ("clicks", &vec![(0, StartingOffset::At(23)), (1, StartingOffset::Latest)]));
     assert_eq!(kafka.on_data_loss, OnDataLoss::Skip);
     let properties: Vec<(&str, &str)> = kafka.properties.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
-    assert_eq!(properties, [("sasl.password", "hunter2"), ("isolation.level", "read_uncommitted"), ("fetch.min.bytes", "1"), ("socket.keepalive.enable", "true")]);
+    assert_eq!(
+        properties,
+        [("sasl.password", "hunter2"), ("isolation.level", "read_uncommitted"), ("fetch.min.bytes", "1"), ("socket.keepalive.enable", "true")]
+    );
     let SourceFormat::Json { schema, on_bad_field } = &spec.sources[0].format else { panic!("json") };
     // The order is the document's, which is not that of the alphabet.
     assert_eq!(schema.iter().map(|column| column.name.as_str()).collect::<Vec<_>>(), ["z", "at", "flag", "n", "blob", "doc"]);
@@ -148,7 +176,8 @@ fn nothing_from_the_environment_is_ever_printed() {
 #[test]
 fn the_share_and_the_floor_must_both_be_passed_to_stop() {
     let limit = MaxRejected::DEFAULT;
-    let allowed: Vec<bool> = [(100, 100), (101, 101), (101, 10_099), (101, 10_100), (u64::MAX, u64::MAX)].iter().map(|(rejected, rows)| limit.allows(*rejected, *rows)).collect();
+    let allowed: Vec<bool> =
+        [(100, 100), (101, 101), (101, 10_099), (101, 10_100), (u64::MAX, u64::MAX)].iter().map(|(rejected, rows)| limit.allows(*rejected, *rows)).collect();
     assert_eq!(allowed, [true, false, false, true, false]);
 }
 
@@ -184,7 +213,10 @@ fn what_is_unwise_is_said_and_runs() {
 
     let narrow = changed(&[
         ("window = {", "output_mode = \"update\"\nwindow = {"),
-        ("[[sink]]\ninput = \"by_country\"", "[[step]]\nid = \"same\"\ninput = \"by_country\"\ntransform = { plugin = \"clean.wasm\", function = \"clean\" }\n\n[[sink]]\ninput = \"same\""),
+        (
+            "[[sink]]\ninput = \"by_country\"",
+            "[[step]]\nid = \"same\"\ninput = \"by_country\"\ntransform = { plugin = \"clean.wasm\", function = \"clean\" }\n\n[[sink]]\ninput = \"same\"",
+        ),
         ("key = [\"window_start\", \"country\"]", "key = [\"clicks\"]"),
     ]);
     assert_eq!(
@@ -194,7 +226,10 @@ fn what_is_unwise_is_said_and_runs() {
     );
 
     let unused = changed(&[("input = \"clean\"", "input = \"events\"")]);
-    assert_eq!(findings(&unused), "pipeline.toml:11:6: warning: nothing reads the step `clean`: its work is done for nothing; name it as an `input`, or remove it");
+    assert_eq!(
+        findings(&unused),
+        "pipeline.toml:11:6: warning: nothing reads the step `clean`: its work is done for nothing; name it as an `input`, or remove it"
+    );
 
     let pattern = changed(&[("topics = [\"clicks\"]", "pattern = \"^sta.*\"")]);
     assert_eq!(

@@ -1,0 +1,285 @@
+//! A plan becomes the graph that runs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::{OpenedPlan, OpenedPlugin};
+use crate::epoch::graph::{EventTimeNode, Graph, Letters, Node, Operator, SinkNode, SourceNode, StepNode, Target};
+use crate::format::{JsonDecoder, JsonEncoder, OnBadField};
+use crate::operator::aggregate::{Aggregate, AggregateParts, OutputMode};
+use crate::operator::decode::Decoder;
+use crate::operator::event_time::Declared;
+use crate::operator::transform::Transform;
+use crate::pipeline::{self, KafkaColumn, Origin, PlannedKafkaSink, PlannedOperation, PlannedSink, PlannedSource, PlannedStep, PlannedTarget, PlannedTopic, SourceFormat};
+use crate::sink::console::Console;
+use crate::sink::kafka::{CreateTopic, DEFAULT_TIMEOUT, KafkaTransaction, KafkaTransactionOptions, OutputTopic};
+use crate::sink::letter_file::LetterFile;
+use crate::sink::memory::Collected;
+use crate::sink::records::RecordEncoder;
+use crate::sink::Transaction;
+use crate::source::kafka::{KafkaSource, KafkaSourceOptions};
+use crate::source::memory::Feed;
+use crate::source::{Offset, Partition, Source};
+use crate::state::{ShardCount, Store, StoreConfig};
+use crate::time::watermark::{By, Rule};
+use crate::time::window::Tumbling;
+
+/// How long the brokers have to answer before a pipeline is said not to reach them.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// How large the state of one group may be: what a plugin can still merge within its memory.
+const MAX_STATE_BYTES: usize = 16 << 20;
+
+/// Where sources and sinks lead.
+#[derive(Debug, Clone, Default)]
+pub struct Ports {
+    /// Sources that are fed by the program, by id, in place of what the document names; all of them when there is one.
+    pub feeds: BTreeMap<String, Feed>,
+    /// Collects the rows of memory sinks, by id, and of every sink when there are feeds.
+    pub collected: BTreeMap<String, Collected>,
+}
+
+/// A graph with its state and its commit point.
+pub(super) struct Assembled {
+    pub(super) graph: Graph,
+    pub(super) transaction: Option<Box<dyn Transaction>>,
+    pub(super) store: Arc<Store>,
+}
+
+/// Builds everything that a plan names.
+pub(super) fn assemble(plan: OpenedPlan, ports: &Ports, state_dir: &Path) -> anyhow::Result<Assembled> {
+    let kafka = Cluster::of(&plan, ports)?;
+    let stateful: Vec<&str> = plan.steps.iter().filter(|step| matches!(step.operation, PlannedOperation::Aggregate(_))).map(|step| step.id.as_str()).collect();
+    let store = Arc::new(Store::open(state_dir, &StoreConfig { pipeline: &plan.name, shards: ShardCount::DEFAULT, steps: &stateful })?);
+    let event_times = event_times(&plan)?;
+    let dead_letters = match &plan.dead_letters {
+        Some(topic) if ports.feeds.is_empty() => Letters::Topic(topic.topic.expose().into()),
+        _ => Letters::File(LetterFile::new(state_dir)),
+    };
+    let sources = plan.sources.iter().map(|source| source_node(source, &plan.name, ports)).collect::<anyhow::Result<_>>()?;
+    let sinks = plan.sinks.iter().map(|sink| sink_node(sink, ports)).collect::<anyhow::Result<_>>()?;
+    let steps = plan.steps.into_iter().map(|step| step_node(step, &store)).collect::<anyhow::Result<_>>()?;
+    let transaction = kafka.map(Cluster::transaction).transpose()?;
+    Ok(Assembled { graph: Graph { sources, steps, sinks, dead_letters, event_times }, transaction, store })
+}
+
+fn node(node: pipeline::Node) -> Node {
+    match node {
+        pipeline::Node::Source(number) => Node::Source(number),
+        pipeline::Node::Step(number) => Node::Step(number),
+    }
+}
+
+fn source_node(source: &PlannedSource, pipeline: &str, ports: &Ports) -> anyhow::Result<SourceNode> {
+    let metadata: Vec<usize> = source.metadata.iter().filter_map(|added| KafkaColumn::ALL.iter().position(|column| *column == added.column)).collect();
+    let decoder = match &source.format {
+        SourceFormat::Raw => Decoder::Raw { schema: Arc::clone(&source.schema) },
+        SourceFormat::Json { schema, on_bad_field } => {
+            let on_bad_field = match on_bad_field {
+                pipeline::OnBadField::Reject => OnBadField::Reject,
+                pipeline::OnBadField::Null => OnBadField::Null,
+            };
+            let declared: Vec<usize> = (0..schema.len()).collect();
+            let decoder = JsonDecoder::new(&source.schema.project(&declared)?, on_bad_field)?;
+            Decoder::Json { decoder, metadata, schema: Arc::clone(&source.schema) }
+        }
+    };
+    let wants = |column: KafkaColumn| matches!(source.format, SourceFormat::Raw) || source.metadata.iter().any(|added| added.column == column);
+    let opened: Box<dyn Source> = match (ports.feeds.get(&source.id), &source.origin) {
+        (Some(feed), _) => Box::new(feed.source()),
+        (None, Origin::Memory) => Box::new(Feed::new(&source.id).source()),
+        (None, Origin::Kafka(kafka)) => Box::new(KafkaSource::new(KafkaSourceOptions {
+            id: source.id.clone(),
+            brokers: kafka.brokers.value.expose().to_owned(),
+            topics: named(&kafka.topics),
+            starting_offsets: starting_offsets(&kafka.starting_offsets),
+            on_data_loss: match kafka.on_data_loss {
+                pipeline::OnDataLoss::Fail => crate::source::kafka::OnDataLoss::Fail,
+                pipeline::OnDataLoss::Skip => crate::source::kafka::OnDataLoss::Skip,
+            },
+            want_keys: wants(KafkaColumn::Key),
+            want_headers: wants(KafkaColumn::Headers),
+            properties: exposed(&kafka.properties),
+            group: format!("weir.{pipeline}"),
+        })?),
+    };
+    Ok(SourceNode { id: source.id.clone(), source: opened, decoder })
+}
+
+fn named(topics: &pipeline::Topics) -> Vec<String> {
+    match topics {
+        pipeline::Topics::Named(topics) => topics.iter().map(|topic| topic.value.expose().to_owned()).collect(),
+        // `check` refuses patterns until the source can follow them.
+        pipeline::Topics::Pattern(_) => Vec::new(),
+    }
+}
+
+fn starting_offsets(offsets: &pipeline::StartingOffsets) -> crate::source::kafka::StartingOffsets {
+    use crate::source::kafka::{StartingOffset as To, StartingOffsets as All};
+    use pipeline::StartingOffset as From;
+    match offsets {
+        pipeline::StartingOffsets::All(From::Earliest | From::At(_)) => All::Earliest,
+        pipeline::StartingOffsets::All(From::Latest) => All::Latest,
+        pipeline::StartingOffsets::PerPartition(topics) => {
+            let partitions = topics.iter().flat_map(|of| of.partitions.iter().map(move |(number, offset)| (&of.topic.value, *number, *offset)));
+            let start = |offset: From| match offset {
+                From::Earliest => To::Earliest,
+                From::Latest => To::Latest,
+                From::At(offset) => To::At(Offset(offset)),
+            };
+            All::PerPartition(partitions.map(|(topic, number, offset)| (Partition { topic: topic.as_str().into(), number }, start(offset))).collect())
+        }
+    }
+}
+
+fn exposed(properties: &[(String, pipeline::Text)]) -> Vec<(String, String)> {
+    properties.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect()
+}
+
+fn step_node(step: PlannedStep<OpenedPlugin<crate::plugin::Transform>, OpenedPlugin<crate::plugin::Aggregate>>, store: &Arc<Store>) -> anyhow::Result<StepNode> {
+    let inputs = step.inputs.iter().map(|input| node(*input)).collect();
+    let (operator, digest) = match step.operation {
+        PlannedOperation::Transform(opened) => (Operator::Transform(Transform { function: opened.function }), opened.digest),
+        PlannedOperation::Aggregate(planned) => {
+            let window = Tumbling::new(planned.window.size.us(), planned.window.offset_us).with_context(|| format!("step `{}`: a window needs a length", step.id))?;
+            let parts = AggregateParts {
+                id: step.id.clone(),
+                function: planned.plugin.function,
+                input: step.input_schema,
+                key: planned.key,
+                time: planned.time.column,
+                time_is_window_end: planned.time.is_window_end,
+                window,
+                mode: match planned.output_mode {
+                    pipeline::OutputMode::Append => OutputMode::Append,
+                    pipeline::OutputMode::Update => OutputMode::Update,
+                },
+                output: step.schema,
+                max_state_bytes: MAX_STATE_BYTES,
+                store: Arc::clone(store),
+            };
+            (Operator::Aggregate(Box::new(Aggregate::new(parts).with_context(|| format!("step `{}`", step.id))?)), planned.plugin.digest)
+        }
+    };
+    Ok(StepNode { id: step.id, inputs, operator, digest })
+}
+
+fn sink_node(sink: &PlannedSink, ports: &Ports) -> anyhow::Result<SinkNode> {
+    let target = match (ports.collected.get(&sink.id), &sink.target) {
+        (Some(collected), _) => Target::Outbox(Box::new(collected.sink())),
+        (None, PlannedTarget::Memory) => Target::Outbox(Box::new(Collected::default().sink())),
+        (None, PlannedTarget::Console) => Target::Outbox(Box::new(Console)),
+        (None, PlannedTarget::Kafka(kafka)) => Target::Records(Box::new(record_encoder(sink, kafka)?)),
+    };
+    Ok(SinkNode { id: sink.id.clone(), input: node(sink.input), target })
+}
+
+fn record_encoder(sink: &PlannedSink, kafka: &PlannedKafkaSink) -> anyhow::Result<RecordEncoder> {
+    let columns: Vec<usize> = (0..sink.schema.fields().len()).collect();
+    Ok(RecordEncoder {
+        topic: kafka.topic.topic.expose().to_owned(),
+        values: JsonEncoder::new(&sink.schema, &columns).with_context(|| format!("sink `{}`", sink.id))?,
+        key: kafka.key.clone(),
+        timestamp: kafka.timestamp,
+        headers: kafka.headers.clone(),
+    })
+}
+
+/// Where event time is declared, and from which sources its rows come.
+fn event_times(plan: &OpenedPlan) -> anyhow::Result<Vec<EventTimeNode>> {
+    let of_sources = plan.sources.iter().enumerate().map(|(number, source)| (Node::Source(number), source.event_time));
+    let of_steps = plan.steps.iter().enumerate().map(|(number, step)| (Node::Step(number), step.event_time));
+    let declared = of_sources.chain(of_steps).filter_map(|(node, event_time)| Some((node, event_time?)));
+    let nodes = declared.map(|(node, event_time)| {
+        let rule = event_time.watermark.map(|watermark| Rule {
+            delay_us: watermark.delay.us(),
+            by: match watermark.by {
+                pipeline::WatermarkBy::Partition { idle } => By::Partition { idle_us: idle.us() },
+                pipeline::WatermarkBy::Source => By::Source,
+            },
+        });
+        let mut sources = Vec::new();
+        sources_of(plan, node, &mut sources);
+        Ok(EventTimeNode { node, declared: Declared { column: event_time.column, max_future_us: event_time.max_future.us() }, rule, sources })
+    });
+    nodes.collect()
+}
+
+fn sources_of(plan: &OpenedPlan, of: Node, sources: &mut Vec<usize>) {
+    match of {
+        Node::Source(number) if !sources.contains(&number) => sources.push(number),
+        Node::Source(_) => {}
+        Node::Step(number) => plan.steps.get(number).iter().flat_map(|step| &step.inputs).for_each(|input| sources_of(plan, node(*input), sources)),
+    }
+}
+
+/// The cluster whose transactions are the commit point.
+struct Cluster(KafkaTransactionOptions);
+
+impl Cluster {
+    /// Of the sinks and dead letters, or else of the source; none without Kafka.
+    fn of(plan: &OpenedPlan, ports: &Ports) -> anyhow::Result<Option<Self>> {
+        if !ports.feeds.is_empty() {
+            return Ok(None);
+        }
+        let outputs: Vec<&PlannedTopic> = plan
+            .sinks
+            .iter()
+            .filter_map(|sink| match &sink.target {
+                PlannedTarget::Kafka(kafka) => Some(&kafka.topic),
+                _ => None,
+            })
+            .chain(&plan.dead_letters)
+            .collect();
+        let source = plan.sources.iter().find_map(|source| match &source.origin {
+            Origin::Kafka(kafka) => Some(kafka),
+            Origin::Memory => None,
+        });
+        let (brokers, marker_topic, properties) = match (outputs.first(), source) {
+            (Some(output), _) => (output.brokers.expose(), output.topic.expose().to_owned(), exposed(&output.properties)),
+            (None, Some(source)) => {
+                let topic = named(&source.topics).into_iter().next().context("the source names no topic")?;
+                (source.brokers.value.expose(), topic, exposed(&source.properties))
+            }
+            (None, None) => return Ok(None),
+        };
+        let topics = outputs.iter().map(|output| OutputTopic {
+            name: output.topic.expose().to_owned(),
+            create: output.create.map(|create| CreateTopic { partitions: Some(create.partitions), replication: Some(create.replication) }),
+        });
+        let mut options = KafkaTransactionOptions {
+            pipeline: plan.name.clone(),
+            brokers: brokers.to_owned(),
+            topics: topics.collect(),
+            marker_topic,
+            with_positions: false,
+            timeout: DEFAULT_TIMEOUT,
+            properties,
+        };
+        options.with_positions = match source {
+            Some(source) if source.brokers.value.expose() == options.brokers => true,
+            Some(source) => same_cluster(&options, source.brokers.value.expose(), exposed(&source.properties))?,
+            None => false,
+        };
+        Ok(Some(Self(options)))
+    }
+
+    fn transaction(self) -> anyhow::Result<Box<dyn Transaction>> {
+        let mut transaction = KafkaTransaction::new(self.0)?;
+        transaction.ensure_topics(START_TIMEOUT)?;
+        Ok(Box::new(transaction))
+    }
+}
+
+/// Whether these brokers are of the sinks' cluster: the same brokers may go by two names.
+fn same_cluster(sinks: &KafkaTransactionOptions, brokers: &str, properties: Vec<(String, String)>) -> anyhow::Result<bool> {
+    let sources = KafkaTransactionOptions { brokers: brokers.to_owned(), properties, topics: Vec::new(), ..sinks.clone() };
+    let id = |options: KafkaTransactionOptions| -> anyhow::Result<String> {
+        let brokers = options.brokers.clone();
+        KafkaTransaction::new(options)?.cluster_id(START_TIMEOUT).with_context(|| format!("the brokers at `{brokers}` do not answer"))
+    };
+    Ok(id(sources)? == id(sinks.clone())?)
+}

@@ -1,0 +1,142 @@
+//! The output topics: whether they exist, whether they are empty, and making those that are missing.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow, bail};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::RDKafkaErrorCode;
+
+use super::error::of_query;
+use super::{CreateTopic, KafkaTransactionOptions, OutputTopic};
+use crate::sink::TransactionError;
+use crate::source::kafka::{Consumer, Context as ClientContext, Secrets, create};
+
+/// Makes what is missing and may be made.
+pub(super) fn ensure(options: &KafkaTransactionOptions, deadline: Instant) -> anyhow::Result<()> {
+    let client = query_client(options)?;
+    for topic in &options.topics {
+        if partitions(options, &client, &topic.name, deadline)?.is_some() {
+            continue;
+        }
+        let Some(settings) = topic.create else {
+            bail!(
+                "output topic `{}` does not exist at `{}`: create it, or let it be made with `create = {{ partitions = .., replication = .. }}`",
+                topic.name,
+                options.brokers
+            );
+        };
+        create_topic(options, topic, settings, deadline)?;
+        // A topic that was just made is not known everywhere at once.
+        while partitions(options, &client, &topic.name, deadline)?.is_none() {
+            if Instant::now() >= deadline {
+                bail!("output topic `{}` was made, but the brokers still don't know it", topic.name);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The largest batch that every output topic takes; none: the brokers don't say.
+pub(super) fn max_batch_bytes(options: &KafkaTransactionOptions, deadline: Instant) -> Option<u32> {
+    let admin = admin_client(options).ok()?;
+    let names: Vec<_> = options.topics.iter().map(|topic| ResourceSpecifier::Topic(&topic.name)).collect();
+    let limits = AdminOptions::new().request_timeout(Some(left(deadline)));
+    // A user that may write to a topic may not be allowed to see its settings; then the usual limit is assumed.
+    let found = block_on(admin.describe_configs(&names, &limits)).ok()?;
+    let bytes = found.iter().flatten().filter_map(|topic| topic.get("max.message.bytes")?.value.as_ref()?.parse::<u32>().ok()).min()?;
+    // Room for the framing of the batch.
+    Some(bytes - bytes / 16)
+}
+
+/// Whether every output topic is missing or has never held a record.
+pub(super) fn all_empty(options: &KafkaTransactionOptions, timeout: Duration) -> Result<bool, TransactionError> {
+    let deadline = Instant::now() + timeout;
+    let secrets = Secrets::of(&options.properties);
+    let failed = |error: anyhow::Error| TransactionError::Failed { reason: format!("{error:#}") };
+    let client = query_client(options).map_err(failed)?;
+    for topic in &options.topics {
+        let metadata = client.fetch_metadata(Some(&topic.name), left(deadline)).map_err(|error| of_query(&error, &secrets))?;
+        for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
+            // IMPORTANT: with read_uncommitted, so that an open transaction counts.
+            let (_, end) = client.fetch_watermarks(&topic.name, partition.id(), left(deadline)).map_err(|error| of_query(&error, &secrets))?;
+            if end > 0 {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// The id of the cluster.
+pub(super) fn cluster_id(options: &KafkaTransactionOptions, timeout: Duration) -> anyhow::Result<Option<String>> {
+    Ok(query_client(options)?.client().fetch_cluster_id(timeout))
+}
+
+/// How many partitions the topic has; none: it does not exist.
+fn partitions(options: &KafkaTransactionOptions, client: &Consumer, topic: &str, deadline: Instant) -> anyhow::Result<Option<usize>> {
+    let metadata = client
+        .fetch_metadata(Some(topic), left(deadline))
+        .map_err(|error| anyhow!("{}", Secrets::of(&options.properties).redact(&error.to_string())))
+        .with_context(|| format!("look for output topic `{topic}` at `{}`", options.brokers))?;
+    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
+    match found.error().map(RDKafkaErrorCode::from) {
+        None => Ok(Some(found.partitions().len()).filter(|count| *count > 0)),
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::LeaderNotAvailable) => Ok(None),
+        Some(code) => bail!("output topic `{topic}` at `{}`: {code}", options.brokers),
+    }
+}
+
+fn create_topic(options: &KafkaTransactionOptions, topic: &OutputTopic, settings: CreateTopic, deadline: Instant) -> anyhow::Result<()> {
+    let admin = admin_client(options)?;
+    let new = NewTopic::new(&topic.name, settings.partitions.unwrap_or(-1), TopicReplication::Fixed(settings.replication.unwrap_or(-1)));
+    let limits = AdminOptions::new().request_timeout(Some(left(deadline))).operation_timeout(Some(left(deadline)));
+    let results = block_on(admin.create_topics([&new], &limits))
+        .map_err(|error| anyhow!("{}", Secrets::of(&options.properties).redact(&error.to_string())))
+        .with_context(|| format!("create output topic `{}`", topic.name))?;
+    for result in results {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((_, code)) => bail!("output topic `{}` can't be made: {code}", topic.name),
+        }
+    }
+    Ok(())
+}
+
+/// A client for questions. It sees the ends of partitions as they are, open transactions included.
+fn query_client(options: &KafkaTransactionOptions) -> anyhow::Result<Consumer> {
+    let defaults = [("client.id", "weir"), ("reconnect.backoff.max.ms", "500")];
+    let fixed = [("isolation.level", "read_uncommitted"), ("allow.auto.create.topics", "false")];
+    create(&options.pipeline, &options.brokers, &defaults, &options.properties, &fixed)
+}
+
+fn admin_client(options: &KafkaTransactionOptions) -> anyhow::Result<AdminClient<ClientContext>> {
+    create(&options.pipeline, &options.brokers, &[("client.id", "weir")], &options.properties, &[])
+}
+
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}
+
+/// Waits for the one future that the client's admin calls are; there is no runtime on the data path.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return value;
+        }
+        thread::park();
+    }
+}
