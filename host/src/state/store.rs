@@ -173,7 +173,7 @@ impl Store {
         Ok(Folder { lineage: self.lineage, committed: self.record(COMMITTED)?, prepared, forwarded: self.record(FORWARDED)? })
     }
 
-    /// COMMITTED(0): a life begins, at the positions of `record`. It has nothing to forward.
+    /// COMMITTED(0): a life begins, at the positions of `record`, so that `latest` does not move with a restart (C-3). It has nothing to forward.
     pub fn begin(&self, record: &EpochRecord) -> Result<(), StateError> {
         let committed = Committed { identity: format!("{}/0", self.lineage), record: record.clone() };
         self.put("begin a lineage", COMMITTED, &json(&committed)?)
@@ -308,7 +308,6 @@ impl Store {
         }
     }
 }
-
 
 fn json(value: &impl Serialize) -> anyhow::Result<Vec<u8>> {
     serde_json::to_vec(value).context("write a state record as JSON")
