@@ -1,5 +1,5 @@
-//! How the database is set up. It is a place to recover from: hot groups have a cache of their own, so it gets little memory. The bounds below add up to 40 MB whatever
-//! the pipeline does; with what RocksDB spends beside them a process was measured to be 60 MB larger for it.
+//! How the database is set up. It is a place to recover from: hot groups have a cache of their own, so it gets little memory. The bounds below add up to 40 MB
+//! whatever the pipeline does; with what RocksDB spends beside them a process was measured to be 60 MB larger for it.
 
 use std::path::Path;
 
