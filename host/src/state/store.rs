@@ -8,7 +8,6 @@ mod database;
 mod folder;
 mod reader;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -242,12 +241,6 @@ impl Store {
     pub fn identity(&self, id: IdentityId) -> Option<StateIdentity> {
         let known = self.identities.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(id.0 as usize).cloned()
-    }
-
-    /// Steps that have states here, those included that the pipeline has no more.
-    pub fn stored_steps(&self) -> Result<Vec<String>, StateError> {
-        self.refuse_if_poisoned()?;
-        Ok(database::steps(&self.path.join("db"))?)
     }
 
     /// Reads what the folder was made for, or writes it into a new one.
