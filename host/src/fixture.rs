@@ -96,7 +96,11 @@ pub fn parse(name: &str, text: &str) -> anyhow::Result<Vec<(usize, Line)>> {
             parsed.map(|parsed| (i + 1, parsed)).map_err(|error| {
                 let what = error.to_string();
                 let what = what.split(" at line").next().unwrap_or(&what);
-                anyhow::anyhow!("{name}:{}:{}: {what}; a line is {{\"input\": {{\"SOURCE\": [..]}}, \"output\": {{\"STEP\": [..]}}, ..}}", i + 1, error.column())
+                anyhow::anyhow!(
+                    "{name}:{}:{}: {what}; a line is {{\"input\": {{\"SOURCE\": [..]}}, \"output\": {{\"STEP\": [..]}}, ..}}",
+                    i + 1,
+                    error.column()
+                )
             })
         })
         .collect()

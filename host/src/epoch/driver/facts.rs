@@ -6,6 +6,7 @@ use super::{CALL_TIMEOUT, Driver};
 use crate::epoch::commit::{Action, Lineage, Marker, Outcome};
 use crate::epoch::graph::Operator;
 use crate::epoch::recovery::{Facts, Folder, Prepared};
+use crate::sink::Transaction;
 use crate::source::{Offset, Partition, Positions, SourceError};
 use crate::state::{EpochRecord, FoundPrepared, PartitionRecord, SourceRecord};
 use crate::time::watermark::{PartitionClock, Tracker};
@@ -16,7 +17,9 @@ impl Driver {
     /// Reads the marker and the folder.
     pub(super) fn facts(&mut self) -> anyhow::Result<Outcome> {
         let folder = self.folder()?;
-        let marker = match self.parts.transaction.as_deref_mut().map(|transaction| transaction.marker(CALL_TIMEOUT)) {
+        let peeking = matches!(self.protocol.action(), Action::Peek);
+        let read = |transaction: &mut dyn Transaction| if peeking { transaction.peek_marker(CALL_TIMEOUT) } else { transaction.marker(CALL_TIMEOUT) };
+        let marker = match self.parts.transaction.as_deref_mut().map(read) {
             None => None,
             Some(Err(error)) => return Ok(self.answer(&error)),
             Some(Ok(text)) => text,

@@ -74,7 +74,12 @@ impl Driver {
             Ok(undeliverable) if undeliverable.is_empty() => {}
             Ok(undeliverable) => {
                 let refused = staged.refuse(&undeliverable, &mut self.refused);
-                anyhow::ensure!(refused > 0, "the broker refuses {} records again that were to be dead letters: {}", undeliverable.len(), codes(&undeliverable));
+                anyhow::ensure!(
+                    refused > 0,
+                    "the broker refuses {} records again that were to be dead letters: {}",
+                    undeliverable.len(),
+                    codes(&undeliverable)
+                );
                 tracing::warn!(refused, codes = codes(&undeliverable), "the broker does not take some records; the epoch is made again without them");
                 return Ok(Outcome::GivenUp);
             }
