@@ -28,6 +28,8 @@ pub(super) struct Producer {
     client: ThreadedProducer<Deliveries>,
     secrets: Secrets,
     batching: Batching,
+    /// When the last transaction ended.
+    ended: Option<Instant>,
     batches: usize,
     /// Records that the client itself has refused in this transaction.
     too_large: Vec<(Place, RDKafkaErrorCode)>,
@@ -66,6 +68,10 @@ struct Place {
     record: u32,
 }
 
+/// The broker answers a commit before it has written the markers of the transaction, and refuses the next one meanwhile. librdkafka then tries again after 20 ms:
+/// a pause of this length, which a pipeline rarely notices, is the shorter one.
+const MARKERS: Duration = Duration::from_millis(5);
+
 // SAFETY: librdkafka's topics are internally locked.
 unsafe impl Send for Topic {}
 
@@ -80,7 +86,7 @@ impl Producer {
         let secrets = Secrets::of(&options.properties);
         let context = Deliveries { owner: options.pipeline.clone(), secrets: secrets.clone(), failed: Mutex::default() };
         let client = config(options, batching, max_batch_bytes).create_with_context(context).map_err(|error| refused(&error, &secrets))?;
-        Ok(Self { topics: HashMap::new(), client, secrets, batching, batches: 0, too_large: Vec::new() })
+        Ok(Self { topics: HashMap::new(), client, secrets, batching, ended: None, batches: 0, too_large: Vec::new() })
     }
 
     /// How it puts records together.
@@ -94,8 +100,12 @@ impl Producer {
         Ok(unsafe { check(sys::rd_kafka_init_transactions(self.as_ptr(), millis(timeout)), &self.secrets) }?)
     }
 
-    /// Opens a transaction.
+    /// Opens a transaction, a moment after the last one.
+    #[expect(clippy::disallowed_methods, reason = "there is nothing to wait for: the broker does not say when it has written its markers")]
     pub(super) fn begin(&mut self) -> Result<(), TransactionError> {
+        if let Some(ended) = self.ended.take() {
+            std::thread::sleep(MARKERS.saturating_sub(ended.elapsed()));
+        }
         self.batches = 0;
         self.too_large.clear();
         self.client.context().take_failed();
@@ -201,15 +211,19 @@ impl Producer {
     }
 
     /// Commits, or goes on committing.
-    pub(super) fn commit(&self, timeout: Duration) -> Result<(), TransactionError> {
+    pub(super) fn commit(&mut self, timeout: Duration) -> Result<(), TransactionError> {
         // SAFETY: the client is alive; the error is ours. Not rdkafka's call, which flushes in slices of 100 ms first.
-        Ok(unsafe { check(sys::rd_kafka_commit_transaction(self.as_ptr(), millis(timeout)), &self.secrets) }?)
+        unsafe { check(sys::rd_kafka_commit_transaction(self.as_ptr(), millis(timeout)), &self.secrets) }?;
+        self.ended = Some(now());
+        Ok(())
     }
 
     /// Aborts; records that are still in the queue are dropped.
-    pub(super) fn abort(&self, timeout: Duration) -> Result<(), TransactionError> {
+    pub(super) fn abort(&mut self, timeout: Duration) -> Result<(), TransactionError> {
         // SAFETY: the client is alive; the error is ours.
-        Ok(unsafe { check(sys::rd_kafka_abort_transaction(self.as_ptr(), millis(timeout)), &self.secrets) }?)
+        unsafe { check(sys::rd_kafka_abort_transaction(self.as_ptr(), millis(timeout)), &self.secrets) }?;
+        self.ended = Some(now());
+        Ok(())
     }
 
     fn topic(&mut self, name: &str) -> Result<*mut sys::rd_kafka_topic_t, TransactionError> {
