@@ -149,7 +149,7 @@ fn number(variable: &str, default: u64) -> u64 {
 #[test]
 fn a_host_that_is_killed_at_random_moments_neither_loses_nor_doubles_a_row() {
     let trial = Trial::new("random", Mode::Update);
-    let (kills, seed) = (number("WEIR_KILLS", 12), number("WEIR_SEED", 1));
+    let (kills, seed) = (number("WEIR_KILLS", 30), number("WEIR_SEED", 1));
     // A minute of events in a second, so that windows open and close between the kills.
     let traffic = trial.generate(&["--rate", "4000", "--speed", "60"]);
     let host = trial.host("asap", 1_000);

@@ -6,7 +6,6 @@ use super::{CALL_TIMEOUT, Driver};
 use crate::epoch::commit::{Action, Lineage, Marker, Outcome};
 use crate::epoch::graph::Operator;
 use crate::epoch::recovery::{Facts, Folder, Prepared};
-use crate::sink::Transaction;
 use crate::source::{Offset, Partition, Positions, SourceError};
 use crate::state::{EpochRecord, FoundPrepared, PartitionRecord, SourceRecord};
 use crate::time::watermark::{PartitionClock, Tracker};
@@ -18,8 +17,11 @@ impl Driver {
     pub(super) fn facts(&mut self) -> anyhow::Result<Outcome> {
         let folder = self.folder()?;
         let peeking = matches!(self.protocol.action(), Action::Peek);
-        let read = |transaction: &mut dyn Transaction| if peeking { transaction.peek_marker(CALL_TIMEOUT) } else { transaction.marker(CALL_TIMEOUT) };
-        let marker = match self.parts.transaction.as_deref_mut().map(read) {
+        let marker = self.parts.transaction.as_deref_mut().map(|transaction| match peeking {
+            true => transaction.peek_marker(CALL_TIMEOUT),
+            false => transaction.marker(CALL_TIMEOUT),
+        });
+        let marker = match marker {
             None => None,
             Some(Err(error)) => return Ok(self.answer(&error)),
             Some(Ok(text)) => text,
