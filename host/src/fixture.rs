@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn an_unknown_key_is_named_with_its_place() {
         let error = parse("f.jsonl", "\n{\"input\": {}, \"outputs\": {}}").unwrap_err().to_string();
-        assert!(error.starts_with("f.jsonl:2:25: unknown field `outputs`, expected one of `input`"), "{error}");
+        assert!(error.starts_with("f.jsonl:2:23: unknown field `outputs`, expected one of `input`"), "{error}");
     }
 
     #[test]

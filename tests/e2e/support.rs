@@ -5,8 +5,10 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use weir_tests::broker::shared;
+use weir_tests::broker::{block_on, shared};
 use weir_tests::checker::{Isolation, read_topic};
 use weir_tests::kill::binary;
 
@@ -22,6 +24,9 @@ impl Trial {
     pub(crate) fn new(what: &str) -> Self {
         let folder = tempfile::Builder::new().prefix(&format!("weir-{what}-")).tempdir().unwrap();
         let name = folder.path().file_name().unwrap().to_string_lossy().into_owned();
+        let admin: AdminClient<DefaultClientContext> = ClientConfig::new().set("bootstrap.servers", shared().bootstrap()).create().unwrap();
+        let topic = format!("{name}.in");
+        block_on(admin.create_topics(&[NewTopic::new(&topic, 1, TopicReplication::Fixed(1))], &AdminOptions::new())).unwrap();
         Self { folder, name }
     }
 
@@ -57,7 +62,7 @@ kafka = {{ topic = "{name}.out", key = ["window_start", "user"], create = {{ par
 kafka = {{ topic = "{name}.dead", create = {{ partitions = 1, replication = 1 }} }}
 "#
         );
-        let file = self.folder.path().join(format!("{state}.toml"));
+        let file = self.folder.path().join(format!("{state}-{trigger}.toml"));
         std::fs::write(&file, document).unwrap();
         file
     }
