@@ -1,4 +1,5 @@
 //! A real Apache Kafka for tests: one node, started once for a test run, stopped with the process. Tests that stop the broker start one of their own.
+
 use std::future::Future;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

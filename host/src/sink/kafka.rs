@@ -1,5 +1,6 @@
 //! Rows to Kafka, inside one transaction an epoch. The transaction carries the rows of every sink of the cluster, the source's positions and the epoch's marker,
 //! so that all of it is seen or none. It knows nothing of epochs but a number and a text.
+
 mod error;
 mod group;
 mod producer;

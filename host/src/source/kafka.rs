@@ -3,6 +3,7 @@
 //!
 //! Each partition has its own queue in librdkafka, so that one that has reached its planned end is left alone while the others go on. All queues write to one
 //! eventfd, which `wait` sleeps on.
+
 mod client;
 mod cluster;
 mod discovery;
