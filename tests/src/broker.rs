@@ -1,5 +1,4 @@
 //! A real Apache Kafka for tests: one node, started once for a test run, stopped with the process. Tests that stop the broker start one of their own.
-#![expect(clippy::disallowed_methods, reason = "another process lives by the wall clock")]
 
 use std::future::Future;
 use std::net::TcpListener;

@@ -147,7 +147,7 @@ fn step_node(
 ) -> anyhow::Result<StepNode> {
     let inputs = step.inputs.iter().map(|input| node(*input)).collect();
     let (operator, digest) = match step.operation {
-        PlannedOperation::Transform(opened) => (Operator::Transform(Transform { function: opened.function }), opened.digest),
+        PlannedOperation::Transform(opened) => (Operator::Transform(Box::new(Transform { function: opened.function })), opened.digest),
         PlannedOperation::Aggregate(planned) => {
             let window =
                 Tumbling::new(planned.window.size.us(), planned.window.offset_us).with_context(|| format!("step `{}`: a window needs a length", step.id))?;

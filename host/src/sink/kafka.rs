@@ -1,6 +1,5 @@
 //! Rows to Kafka, inside one transaction an epoch. The transaction carries the rows of every sink of the cluster, the source's positions and the epoch's marker,
 //! so that all of it is seen or none. It knows nothing of epochs but a number and a text.
-#![expect(clippy::disallowed_methods, reason = "a client waits for its broker by the wall clock; no record depends on it")]
 
 mod error;
 mod group;
