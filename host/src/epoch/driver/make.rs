@@ -233,10 +233,7 @@ fn record_letter(source: &str, epoch: u64, records: &Arc<Records>, bad: BadRecor
     DeadLetter {
         kind: Kind::Record,
         code: bad.code.to_owned(),
-        reason: match bad.column {
-            Some(column) => format!("column `{column}`: {}", bad.reason),
-            None => bad.reason,
-        },
+        reason: bad.reason,
         step: source.to_owned(),
         plugin: None,
         epoch,
