@@ -50,7 +50,11 @@ pub(crate) fn run(brokers: &str, topic: &str) -> anyhow::Result<()> {
     loop {
         let offers = source.offer()?;
         let share = ROUND_BYTES / RECORD_BYTES / i64::try_from(offers.len().max(1))?;
-        let range = |offer: &weir::source::Offer| OffsetRange { partition: offer.partition.clone(), from: offer.position, to: Offset((offer.position.0 + share).min(offer.end.0)) };
+        let range = |offer: &weir::source::Offer| OffsetRange {
+            partition: offer.partition.clone(),
+            from: offer.position,
+            to: Offset((offer.position.0 + share).min(offer.end.0)),
+        };
         let ranges: Vec<_> = offers.iter().map(range).filter(|range| range.from < range.to).collect();
         if ranges.is_empty() {
             if offers.iter().all(|offer| offer.confirmed) && !offers.is_empty() {

@@ -213,9 +213,10 @@ impl Driver {
         }
     }
 
-    /// Takes a new producer.
+    /// Takes a new producer. What is in memory may be of an epoch that never happened, so the next wait puts it back to what is stored.
     fn fence(&mut self) -> Outcome {
         self.run.transaction_since = None;
+        self.committed = None;
         self.with_transaction(|transaction| transaction.fence(CALL_TIMEOUT))
     }
 
