@@ -11,10 +11,12 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 prefix=${WEIR_WASM_TOOLCHAIN:-${XDG_CACHE_HOME:-$HOME/.cache}/weir/rust-wasm}
 
 # In a build script, cargo has told us how it builds for the host; a guest is another build. The jobserver (CARGO_MAKEFLAGS) stays: the cores are shared.
-unset CARGO_ENCODED_RUSTFLAGS RUSTFLAGS CARGO_BUILD_RUSTFLAGS CARGO_BUILD_TARGET RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER
+unset CARGO_ENCODED_RUSTFLAGS RUSTFLAGS CARGO_BUILD_RUSTFLAGS RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER
 # IMPORTANT: the outer cargo holds the lock of its target folder until the build script ends, so a nested one that used the same folder would wait for ever.
 # `--target-dir` in the arguments goes before this.
 if [ -n "${OUT_DIR:-}" ]; then export CARGO_TARGET_DIR="$OUT_DIR/guests"; fi
+# Not as an argument: behind a `--` among the others it would be the compiler's.
+export CARGO_BUILD_TARGET="$target"
 # Vectors of 128 bits: wasmtime has them on every machine that it compiles for.
 : "${CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS=-Ctarget-feature=+simd128}"
 export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS
@@ -30,7 +32,7 @@ has_target() {
 rustc=${RUSTC:-rustc}
 if [ -z "${WEIR_WASM_TOOLCHAIN_ONLY:-}" ]; then
     if has_target "$rustc" || { command -v rustup >/dev/null && rustup target add "$target" >&2 && has_target "$rustc"; }; then
-        exec "${CARGO:-cargo}" "$@" --target "$target"
+        exec "${CARGO:-cargo}" "$@"
     fi
 fi
 
@@ -42,4 +44,4 @@ if ! has_target "$prefix/bin/rustc"; then
     "$here/rust-wasm-from-debian.sh" "$prefix" >&2
 fi
 export RUSTC="$prefix/bin/rustc" CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER="$prefix/bin/wasm-ld"
-exec "$prefix/bin/cargo" "$@" --target "$target"
+exec "$prefix/bin/cargo" "$@"

@@ -2,7 +2,7 @@
 //!
 //! *in* is laying out the arguments and taking an instance, *guest* the call with both copies, *out* the checks and the batch that is made of the answer. A guest
 //! that answers at once, with the same rows in and out, shows what of *guest* is the boundary.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a benchmark may stop at once")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::disallowed_methods, reason = "a benchmark may stop at once")]
 
 #[path = "../src/plugin/tests/guest.rs"]
 #[allow(dead_code, reason = "the hostile ones stay at home")]

@@ -2,7 +2,7 @@
 //!
 //! The cases take turns, so that whatever else the machine does falls on all of them, and it is the thread's CPU time that counts. Medians are printed.
 
-#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a benchmark: it may stop with a panic")]
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::disallowed_methods, reason = "a benchmark: it may stop with a panic")]
 
 use std::hint::black_box;
 use std::time::Duration;

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use weir::observe::telemetry::{self, LogFormat};
 use weir::plugin::Engine;
 
@@ -24,7 +24,7 @@ pub(crate) struct Cli {
     log: String,
     /// How log lines look.
     #[arg(long, global = true, env = "WEIR_LOG_FORMAT", default_value = "text", value_enum)]
-    log_format: LogFormat,
+    log_format: Lines,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -46,9 +46,21 @@ enum Verb {
     Generate(generate::GenerateArgs),
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Lines {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
 /// Runs the verb.
 pub(crate) fn run(cli: Cli) -> ExitCode {
-    let done = telemetry::start(cli.log_format, &cli.log).and_then(|()| match cli.verb {
+    let format = match cli.log_format {
+        Lines::Text => LogFormat::Text,
+        Lines::Json => LogFormat::Json,
+    };
+    let done = telemetry::start(format, &cli.log).and_then(|()| match cli.verb {
         Verb::Run(args) => run::run(args),
         Verb::Check(args) => check::run(&args),
         Verb::Test(args) => fixture::run(&args),

@@ -72,6 +72,10 @@ pub trait Transaction: Send {
     /// `timeout` has passed.
     fn fence(&mut self, timeout: Duration) -> Result<(), TransactionError>;
 
+    /// The marker's metadata text as it stands, read_uncommitted. Not final: it is asked before the fence, where a read_committed answer would wait for the
+    /// transaction of a process that died with its marker in it, until that times out.
+    fn peek_marker(&mut self, timeout: Duration) -> Result<Option<String>, TransactionError>;
+
     /// The marker's metadata text, read_committed; none: the group has no offset there.
     fn marker(&mut self, timeout: Duration) -> Result<Option<String>, TransactionError>;
 

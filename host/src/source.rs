@@ -226,14 +226,7 @@ impl Records {
     /// An empty run of `partition`.
     #[must_use]
     pub fn new(partition: Partition, keys: bool, headers: bool) -> Self {
-        Self {
-            partition,
-            offsets: Vec::new(),
-            timestamps_ms: Vec::new(),
-            values: Bytes::new(),
-            keys: keys.then(Bytes::new),
-            headers: headers.then(Bytes::new),
-        }
+        Self { partition, offsets: Vec::new(), timestamps_ms: Vec::new(), values: Bytes::new(), keys: keys.then(Bytes::new), headers: headers.then(Bytes::new) }
     }
 
     /// How many records there are.

@@ -1,6 +1,6 @@
 //! What the Kafka source and the Kafka transaction promise, tried on Apache Kafka. A module for each promise.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::disallowed_methods, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::disallowed_methods, reason = "tests")]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! The commit protocol under every interleaving: `cargo test --test model -- --nocapture` prints what was visited.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -90,7 +90,7 @@ impl<P: Plugin> aggregate::Guest for P {
 
 /// A panic ends in a trap, which has a backtrace but no words: they go to the host's log.
 fn report_panics() {
-    std::panic::set_hook(Box::new(|panic| log::write(Level::Error, format_args!("{panic}"))));
+    std::panic::set_hook(Box::new(|panic| log::write(Level::Error, format_args!("{}", panic.to_string().replace(":\n", ": ")))));
 }
 
 fn with_open<F, R>(

@@ -28,7 +28,14 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
                 for finding in checked.findings() {
                     eprintln!("{}", finding.render(&checked.spec().document));
                 }
-                println!("{}: pipeline `{}`: {} sources, {} steps, {} sinks", file.display(), plan.name, plan.sources.len(), plan.steps.len(), plan.sinks.len());
+                println!(
+                    "{}: pipeline `{}`: {} sources, {} steps, {} sinks",
+                    file.display(),
+                    plan.name,
+                    plan.sources.len(),
+                    plan.steps.len(),
+                    plan.sinks.len()
+                );
                 specs.push(checked.spec().clone());
             }
         }

@@ -179,6 +179,7 @@ impl Driver {
     fn drive(&mut self, until: Until) -> anyhow::Result<Ended> {
         loop {
             let action = self.protocol.action().clone();
+            let mut watch = Stopwatch::start();
             let outcome = match &action {
                 Action::Lock => Outcome::Done, // the store that this was made with is locked
                 Action::Peek | Action::Ask => self.facts()?,
@@ -201,6 +202,7 @@ impl Driver {
                 Action::Stop(Stop::Failed(failure)) => return Err(self.failed(failure.clone())),
             };
             passed(&action, &outcome);
+            self.note(&action, watch.lap_us());
             if outcome == Outcome::NoAnswer {
                 if self.parts.clock.stopping() && matches!(self.protocol.action(), Action::Peek | Action::Fence | Action::Ask | Action::Forward(..)) {
                     return Ok(Ended::Stopped);
@@ -211,9 +213,10 @@ impl Driver {
         }
     }
 
-    /// Takes a new producer.
+    /// Takes a new producer. What is in memory may be of an epoch that never happened, so the next wait puts it back to what is stored.
     fn fence(&mut self) -> Outcome {
         self.run.transaction_since = None;
+        self.committed = None;
         self.with_transaction(|transaction| transaction.fence(CALL_TIMEOUT))
     }
 
@@ -240,8 +243,6 @@ impl Driver {
     fn commit(&mut self, purpose: &Purpose) -> Outcome {
         self.run.commit_calls += 1;
         let outcome = match self.with_transaction(|transaction| transaction.commit(CALL_TIMEOUT)) {
-            // IMPORTANT: after a call to commit nothing is given up without having asked.
-            Outcome::GivenUp => Outcome::NoAnswer,
             Outcome::NoAnswer if self.run.commit_calls < COMMIT_CALLS => Outcome::Retriable,
             other => other,
         };
@@ -264,10 +265,7 @@ impl Driver {
         if self.run.transaction_since.take().is_none() {
             return Outcome::Done;
         }
-        match self.with_transaction(|transaction| transaction.abort(CALL_TIMEOUT)) {
-            Outcome::GivenUp => Outcome::NoAnswer,
-            other => other,
-        }
+        self.with_transaction(|transaction| transaction.abort(CALL_TIMEOUT))
     }
 
     /// Calls the broker, in the protocol's words.
@@ -282,14 +280,26 @@ impl Driver {
     fn answer(&self, error: &TransactionError) -> Outcome {
         match error {
             TransactionError::Fenced { .. } => Outcome::Fenced { transaction_age: self.run.transaction_since.map(|since| since.elapsed()) },
-            TransactionError::MustAbort { reason } => {
+            TransactionError::MustAbort { reason } if matches!(self.protocol.action(), Action::Stage(_) | Action::Mark(_)) => {
                 tracing::warn!(reason, "the transaction must be aborted; the epoch is made again");
                 Outcome::GivenUp
             }
-            TransactionError::Retriable { reason } | TransactionError::Failed { reason } => {
+            TransactionError::MustAbort { reason } | TransactionError::Retriable { reason } | TransactionError::Failed { reason } => {
                 tracing::warn!(reason, during = self.protocol.action().name(), "no answer from the broker; asking again");
                 Outcome::NoAnswer
             }
+        }
+    }
+
+    /// Notes how long a step behind the making of an epoch took.
+    fn note(&mut self, action: &Action, took_us: u64) {
+        let stage = match action {
+            Action::Mark(_) | Action::Commit(_) => "commit",
+            Action::Forward(..) => "forward",
+            _ => return,
+        };
+        if let Some(made) = &mut self.made {
+            *made.stats.stage_us.entry(stage).or_default() += took_us;
         }
     }
 

@@ -59,7 +59,7 @@ pub struct StepNode {
 /// What a step does.
 pub enum Operator {
     /// Rows in, rows out.
-    Transform(Transform),
+    Transform(Box<Transform>),
     /// Rows in, one row a window and key out.
     Aggregate(Box<Aggregate>),
 }

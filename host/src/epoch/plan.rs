@@ -35,7 +35,8 @@ impl SourcePlan {
     #[must_use]
     pub fn new(offers: Vec<Offer>, frozen: Option<Positions>, limits: &Limits, sources: usize) -> Self {
         let sources = u64::try_from(sources).unwrap_or(1).max(1);
-        let share = Limits { max_epoch_bytes: (limits.max_epoch_bytes / sources).max(1), max_records: limits.max_records.map(|records| (records / sources).max(1)) };
+        let share =
+            Limits { max_epoch_bytes: (limits.max_epoch_bytes / sources).max(1), max_records: limits.max_records.map(|records| (records / sources).max(1)) };
         let cut = limits::cut(&offers, frozen.as_ref(), &share);
         Self { ranges: cut.ranges, offers, bound: cut.bound, frozen }
     }

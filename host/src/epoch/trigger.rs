@@ -87,7 +87,13 @@ mod tests {
     const EVERY_10S: Trigger = Trigger::Every(Duration::from_secs(10));
 
     fn at(now_ms: u64, last_ms: Option<u64>, records: bool) -> Moment {
-        Moment { now: Duration::from_millis(now_ms), last: last_ms.map(Duration::from_millis), epochs: u64::from(last_ms.is_some()), records, watermark_moved: false }
+        Moment {
+            now: Duration::from_millis(now_ms),
+            last: last_ms.map(Duration::from_millis),
+            epochs: u64::from(last_ms.is_some()),
+            records,
+            watermark_moved: false,
+        }
     }
 
     fn wait(ms: u64) -> Decision {

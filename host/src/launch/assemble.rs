@@ -14,13 +14,15 @@ use crate::operator::aggregate::{Aggregate, AggregateParts, OutputMode};
 use crate::operator::decode::Decoder;
 use crate::operator::event_time::Declared;
 use crate::operator::transform::Transform;
-use crate::pipeline::{self, KafkaColumn, Origin, PlannedKafkaSink, PlannedOperation, PlannedSink, PlannedSource, PlannedStep, PlannedTarget, PlannedTopic, SourceFormat};
+use crate::pipeline::{
+    self, KafkaColumn, Origin, PlannedKafkaSink, PlannedOperation, PlannedSink, PlannedSource, PlannedStep, PlannedTarget, PlannedTopic, SourceFormat,
+};
+use crate::sink::Transaction;
 use crate::sink::console::Console;
 use crate::sink::kafka::{CreateTopic, DEFAULT_TIMEOUT, KafkaTransaction, KafkaTransactionOptions, OutputTopic};
 use crate::sink::letter_file::LetterFile;
 use crate::sink::memory::Collected;
 use crate::sink::records::RecordEncoder;
-use crate::sink::Transaction;
 use crate::source::kafka::{KafkaSource, KafkaSourceOptions};
 use crate::source::memory::Feed;
 use crate::source::{Offset, Partition, Source};
@@ -112,7 +114,7 @@ fn source_node(source: &PlannedSource, pipeline: &str, ports: &Ports) -> anyhow:
 fn named(topics: &pipeline::Topics) -> Vec<String> {
     match topics {
         pipeline::Topics::Named(topics) => topics.iter().map(|topic| topic.value.expose().to_owned()).collect(),
-        // `check` refuses patterns until the source can follow them.
+        // `launch::read` refuses patterns until the source can follow them.
         pipeline::Topics::Pattern(_) => Vec::new(),
     }
 }
@@ -139,12 +141,16 @@ fn exposed(properties: &[(String, pipeline::Text)]) -> Vec<(String, String)> {
     properties.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect()
 }
 
-fn step_node(step: PlannedStep<OpenedPlugin<crate::plugin::Transform>, OpenedPlugin<crate::plugin::Aggregate>>, store: &Arc<Store>) -> anyhow::Result<StepNode> {
+fn step_node(
+    step: PlannedStep<OpenedPlugin<crate::plugin::Transform>, OpenedPlugin<crate::plugin::Aggregate>>,
+    store: &Arc<Store>,
+) -> anyhow::Result<StepNode> {
     let inputs = step.inputs.iter().map(|input| node(*input)).collect();
     let (operator, digest) = match step.operation {
-        PlannedOperation::Transform(opened) => (Operator::Transform(Transform { function: opened.function }), opened.digest),
+        PlannedOperation::Transform(opened) => (Operator::Transform(Box::new(Transform { function: opened.function })), opened.digest),
         PlannedOperation::Aggregate(planned) => {
-            let window = Tumbling::new(planned.window.size.us(), planned.window.offset_us).with_context(|| format!("step `{}`: a window needs a length", step.id))?;
+            let window =
+                Tumbling::new(planned.window.size.us(), planned.window.offset_us).with_context(|| format!("step `{}`: a window needs a length", step.id))?;
             let parts = AggregateParts {
                 id: step.id.clone(),
                 function: planned.plugin.function,

@@ -60,7 +60,8 @@ impl FixtureBench {
     pub fn new(checked: &Checked, plan: OpenedPlan) -> anyhow::Result<Self> {
         let folder = Folder::new()?;
         let feeds: BTreeMap<String, Feed> = plan.sources.iter().map(|source| (source.id.clone(), Feed::new(&source.id))).collect();
-        let declared = |source: &crate::pipeline::PlannedSource| Some((source.id.clone(), source.schema.fields().get(source.event_time?.column)?.as_ref().clone()));
+        let declared =
+            |source: &crate::pipeline::PlannedSource| Some((source.id.clone(), source.schema.fields().get(source.event_time?.column)?.as_ref().clone()));
         let event_times = plan.sources.iter().filter_map(declared).collect();
         let collected = plan.sinks.iter().map(|sink| (sink.id.clone(), crate::sink::memory::Collected::default())).collect();
         let sinks = checked.spec().sinks.iter().map(|sink| (sink.id.value.clone(), sink.input.value.clone())).collect();

@@ -58,7 +58,9 @@ impl Opener for PluginOpener<'_> {
     fn open_transform(&mut self, _step: &str, spec: &TransformSpec, input: &Schema) -> Result<OpenedTransform<Self::Transform>, OpenFailure> {
         let plugin = self.load(&spec.call.plugin.value)?;
         let function = function(&plugin, &spec.call, Interface::Transform)?;
-        let opened = plugin.open_transform(&function, &config(&spec.call)?, input, &limits(&spec.call.limits)).map_err(|error| failure(&plugin, Interface::Transform, error))?;
+        let opened = plugin
+            .open_transform(&function, &config(&spec.call)?, input, &limits(&spec.call.limits))
+            .map_err(|error| failure(&plugin, Interface::Transform, error))?;
         let (output, passed) = (opened.output().clone(), opened.passed().collect());
         Ok(OpenedTransform { plugin: OpenedPlugin { function: opened, digest: plugin.digest().to_string() }, output, passed })
     }
@@ -66,7 +68,9 @@ impl Opener for PluginOpener<'_> {
     fn open_aggregate(&mut self, _step: &str, spec: &AggregateSpec, input: &Schema) -> Result<OpenedAggregate<Self::Aggregate>, OpenFailure> {
         let plugin = self.load(&spec.call.plugin.value)?;
         let function = function(&plugin, &spec.call, Interface::Aggregate)?;
-        let opened = plugin.open_aggregate(&function, &config(&spec.call)?, input, &limits(&spec.call.limits)).map_err(|error| failure(&plugin, Interface::Aggregate, error))?;
+        let opened = plugin
+            .open_aggregate(&function, &config(&spec.call)?, input, &limits(&spec.call.limits))
+            .map_err(|error| failure(&plugin, Interface::Aggregate, error))?;
         let output = opened.output().clone();
         Ok(OpenedAggregate { plugin: OpenedPlugin { function: opened, digest: plugin.digest().to_string() }, output })
     }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use arrow_array::BooleanArray;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::TimestampMicrosecondType;
-use arrow_array::BooleanArray;
 
 use super::RejectedRows;
 use crate::plugin::Rejection;

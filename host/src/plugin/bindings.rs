@@ -216,8 +216,8 @@ pub(super) trait Params {
     type With<'a>: ComponentNamedList + Lower;
 }
 
-/// An exported function. wasmtime's `TypedFunc` is invariant enough that one for `'static` borrows can't be called with shorter ones, and looking it up for each
-/// call would check the types again: so they are checked once, here, and the typed function is made for each call.
+/// An exported function. A `TypedFunc` that was looked up for `'static` borrows can't be called with shorter ones, and looking it up for each call would check its
+/// types each time: so they are checked once, when it is found, and the typed function is made for each call.
 pub(super) struct Export<P, R> {
     func: Func,
     types: PhantomData<fn(P) -> R>,

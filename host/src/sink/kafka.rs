@@ -102,6 +102,12 @@ impl KafkaTransaction {
         topics::cluster_id(&self.options, timeout).ok().flatten()
     }
 
+    fn read_marker(&self, isolation: &str, timeout: Duration) -> Result<Option<String>, TransactionError> {
+        let group = marker_group(&self.options.pipeline);
+        let found = group::committed(&self.options, &group, isolation, &marker_partition(&self.options), timeout)?;
+        Ok(found.map(|(_, metadata)| metadata))
+    }
+
     fn producer(&mut self) -> Result<&mut Producer, TransactionError> {
         self.producer.as_mut().ok_or_else(|| TransactionError::Failed { reason: "there is no producer yet: `fence` comes first".to_owned() })
     }
@@ -119,9 +125,12 @@ impl Transaction for KafkaTransaction {
         Ok(())
     }
 
+    fn peek_marker(&mut self, timeout: Duration) -> Result<Option<String>, TransactionError> {
+        self.read_marker("read_uncommitted", timeout)
+    }
+
     fn marker(&mut self, timeout: Duration) -> Result<Option<String>, TransactionError> {
-        let group = marker_group(&self.options.pipeline);
-        Ok(group::committed(&self.options, &group, &marker_partition(&self.options), timeout)?.map(|(_, metadata)| metadata))
+        self.read_marker("read_committed", timeout)
     }
 
     fn untouched(&mut self, timeout: Duration) -> Result<bool, TransactionError> {

@@ -3,8 +3,8 @@
 
 use hashbrown::HashTable;
 
-/// So many bytes, and as many for so many changes, are kept for the next epoch. With more, one large epoch would hold its memory for ever, in every shard of every
-/// step; with less, each epoch would ask for it anew.
+/// So many bytes, and as many for so many changes, are kept for the next epoch. With more, one large epoch would hold its memory for ever, in every shard of
+/// every step; with less, each epoch would ask for it anew.
 const KEPT_BYTES: usize = 128 << 10;
 
 /// The changes of an epoch, the last one of each key.

@@ -8,7 +8,6 @@ mod database;
 mod folder;
 mod reader;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -31,7 +30,6 @@ const PREPARED: &str = "prepared";
 const COMMITTED: &str = "committed";
 const FORWARDED: &str = "forwarded";
 const IDENTITIES: &str = "state-identities";
-const POSITIONS: &str = "initial-positions/";
 
 /// What a store is opened for.
 #[derive(Debug, Clone, Copy)]
@@ -174,7 +172,7 @@ impl Store {
         Ok(Folder { lineage: self.lineage, committed: self.record(COMMITTED)?, prepared, forwarded: self.record(FORWARDED)? })
     }
 
-    /// COMMITTED(0): a life begins, at the positions of `record`. It has nothing to forward.
+    /// COMMITTED(0): a life begins, at the positions of `record`, so that `latest` does not move with a restart (C-3). It has nothing to forward.
     pub fn begin(&self, record: &EpochRecord) -> Result<(), StateError> {
         let committed = Committed { identity: format!("{}/0", self.lineage), record: record.clone() };
         self.put("begin a lineage", COMMITTED, &json(&committed)?)
@@ -222,20 +220,6 @@ impl Store {
         self.write("drop the prepared epoch", batch)
     }
 
-    /// Where a source's partitions begin, by `topic/number`, if that was ever resolved.
-    pub fn initial_positions(&self, source: &str) -> Result<Option<BTreeMap<String, i64>>, StateError> {
-        self.record(&positions_key(source))
-    }
-
-    /// Writes down where a source's partitions begin, so that `latest` does not move with a restart (C-3). Once: it is refused if it is there.
-    pub fn write_initial_positions(&self, source: &str, positions: &BTreeMap<String, i64>) -> Result<(), StateError> {
-        let key = positions_key(source);
-        if self.bytes(&key)?.is_some() {
-            return Err(anyhow!("the initial positions of source `{source}` are already written, and are written once").into());
-        }
-        self.put(&format!("write the initial positions of source `{source}`"), &key, &json(positions)?)
-    }
-
     /// The number of a state identity; a new one is durable before it is returned, so no state names one that is not there.
     pub fn intern(&self, identity: &StateIdentity) -> Result<IdentityId, StateError> {
         let mut known = self.identities.lock().unwrap_or_else(PoisonError::into_inner);
@@ -257,12 +241,6 @@ impl Store {
     pub fn identity(&self, id: IdentityId) -> Option<StateIdentity> {
         let known = self.identities.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(id.0 as usize).cloned()
-    }
-
-    /// Steps that have states here, those included that the pipeline has no more.
-    pub fn stored_steps(&self) -> Result<Vec<String>, StateError> {
-        self.refuse_if_poisoned()?;
-        Ok(database::steps(&self.path.join("db"))?)
     }
 
     /// Reads what the folder was made for, or writes it into a new one.
@@ -322,10 +300,6 @@ impl Store {
             Some(Poison { during, reason }) => Err(StateError::Poisoned { folder: self.path.clone(), during: during.clone(), reason: reason.clone() }),
         }
     }
-}
-
-fn positions_key(source: &str) -> String {
-    format!("{POSITIONS}{source}")
 }
 
 fn json(value: &impl Serialize) -> anyhow::Result<Vec<u8>> {

@@ -126,6 +126,22 @@ fn a_commit_without_an_answer_is_asked_for_behind_a_fence() {
 }
 
 #[test]
+fn a_torn_record_is_dropped() {
+    let mut protocol = Protocol::new(CommitPoint::Transaction, Start::Ordinary);
+    let torn = || facts(Some(FIRST), Some(FIRST), Prepared::Torn);
+    told(&mut protocol, [Outcome::Done, torn(), Outcome::Done, torn()]);
+    assert_eq!(*protocol.action(), Action::DropPrepared { committed: FIRST });
+}
+
+#[test]
+fn a_new_life_waits_for_sources_that_do_not_say_where_they_begin() {
+    let mut protocol = Protocol::new(CommitPoint::Transaction, Start::Ordinary);
+    let adopted = || facts(Some(FIRST), None, Prepared::Absent);
+    told(&mut protocol, [Outcome::Done, adopted(), Outcome::Done, adopted(), Outcome::NoAnswer]);
+    assert_eq!(*protocol.action(), Action::WriteFirst(LINEAGE));
+}
+
+#[test]
 fn a_commit_that_was_called_again_costs_the_producer() {
     let mut protocol = committing();
     let mut outcomes = vec![Outcome::Retriable, Outcome::Retriable];
@@ -153,11 +169,13 @@ fn an_epoch_that_is_given_up_is_made_again_on_the_same_base() {
 
 #[test]
 fn a_renewal_commits_the_marker_of_the_last_epoch() {
-    let mut protocol = waiting(CommitPoint::Transaction);
+    let mut protocol = committing();
+    told(&mut protocol, std::iter::repeat_n(Outcome::Done, 6));
+    let last = Marker::Epoch(epoch_one());
     protocol.observe(Outcome::RenewalDue).unwrap();
-    assert_eq!(*protocol.action(), Action::Mark(Purpose::Renew(FIRST)));
+    assert_eq!(*protocol.action(), Action::Mark(Purpose::Renew(last)));
     told(&mut protocol, [Outcome::Done, Outcome::Done]);
-    assert_eq!(*protocol.action(), Action::Wait { committed: FIRST });
+    assert_eq!(*protocol.action(), Action::Wait { committed: last });
 }
 
 #[test]

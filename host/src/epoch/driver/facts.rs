@@ -16,7 +16,12 @@ impl Driver {
     /// Reads the marker and the folder.
     pub(super) fn facts(&mut self) -> anyhow::Result<Outcome> {
         let folder = self.folder()?;
-        let marker = match self.parts.transaction.as_deref_mut().map(|transaction| transaction.marker(CALL_TIMEOUT)) {
+        let peeking = matches!(self.protocol.action(), Action::Peek);
+        let marker = self.parts.transaction.as_deref_mut().map(|transaction| match peeking {
+            true => transaction.peek_marker(CALL_TIMEOUT),
+            false => transaction.marker(CALL_TIMEOUT),
+        });
+        let marker = match marker {
             None => None,
             Some(Err(error)) => return Ok(self.answer(&error)),
             Some(Ok(text)) => text,

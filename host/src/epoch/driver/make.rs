@@ -74,7 +74,12 @@ impl Driver {
             Ok(undeliverable) if undeliverable.is_empty() => {}
             Ok(undeliverable) => {
                 let refused = staged.refuse(&undeliverable, &mut self.refused);
-                anyhow::ensure!(refused > 0, "the broker refuses {} records again that were to be dead letters: {}", undeliverable.len(), codes(&undeliverable));
+                anyhow::ensure!(
+                    refused > 0,
+                    "the broker refuses {} records again that were to be dead letters: {}",
+                    undeliverable.len(),
+                    codes(&undeliverable)
+                );
                 tracing::warn!(refused, codes = codes(&undeliverable), "the broker does not take some records; the epoch is made again without them");
                 return Ok(Outcome::GivenUp);
             }
@@ -228,10 +233,7 @@ fn record_letter(source: &str, epoch: u64, records: &Arc<Records>, bad: BadRecor
     DeadLetter {
         kind: Kind::Record,
         code: bad.code.to_owned(),
-        reason: match bad.column {
-            Some(column) => format!("column `{column}`: {}", bad.reason),
-            None => bad.reason,
-        },
+        reason: bad.reason,
         step: source.to_owned(),
         plugin: None,
         epoch,

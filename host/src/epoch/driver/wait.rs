@@ -67,7 +67,8 @@ impl Driver {
             clock: crate::time::EventTime(clock),
             eviction: plan::global(&self.trackers),
             // L(N) = E(N-1); nothing is late in the first epoch but what is behind 0 (W-5, W-8).
-            late: plan::global(&self.trackers).map(|_| before.and_then(|record| record.eviction_watermark_ms).map_or_else(Default::default, crate::time::Watermark)),
+            late: plan::global(&self.trackers)
+                .map(|_| before.and_then(|record| record.eviction_watermark_ms).map_or_else(Default::default, crate::time::Watermark)),
         };
         Plan { time, sources }
     }

@@ -287,7 +287,7 @@ impl Values {
             Self::Boolean(_) => "`true` or `false`",
             Self::Int64(_) => "an integer",
             Self::Float64(_) => "a number",
-            Self::Timestamp { unit: None, .. } => "a timestamp of ISO-8601 (for an integer declare its `unit`)",
+            Self::Timestamp { unit: None, .. } => "a timestamp of ISO-8601 (for an integer declare `timestamp(ms)`, or another unit)",
             Self::Timestamp { unit: Some(_), .. } => "a timestamp of ISO-8601 or an integer",
             Self::Utf8(_) => "a string",
             Self::Json(_) => "a value",

@@ -228,11 +228,15 @@ fn a_guest_that_fails_once_is_called_again_on_a_fresh_instance() {
 }
 
 #[test]
-fn a_guest_that_fails_twice_is_given_up_after_two_instances() {
-    let transform = open(&passing(code("unreachable")), &limits());
-    transform.run(&CONTEXT, &batch()).unwrap_err();
-    let stats = transform.stats();
-    assert_eq!((stats.calls, stats.retries, stats.failures, stats.instances), (1, 1, 1, 2));
+fn a_call_that_fails_twice_is_given_up_and_no_instance_that_failed_is_called_again() {
+    for run in [code("unreachable"), Act::Answer(vec![Byte(1), Text("not today")]), transformed(vec![column(&[], &[], &[])], None, vec![])] {
+        let transform = open(&passing(run), &limits());
+        for calls in 1..=3 {
+            transform.run(&CONTEXT, &batch()).unwrap_err();
+            let stats = transform.stats();
+            assert_eq!((stats.calls, stats.retries, stats.failures, stats.instances), (calls, calls, calls, 2 * calls));
+        }
+    }
 }
 
 #[test]

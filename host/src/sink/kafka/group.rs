@@ -39,17 +39,18 @@ impl Drop for Group {
     }
 }
 
-/// What is committed for `partition` in `group`: offset and metadata. It waits for a transaction that is about to commit there.
+/// What is committed for `partition` in `group`: offset and metadata. With read_committed it waits for a transaction that is about to commit there.
 pub(super) fn committed(
     options: &KafkaTransactionOptions,
     group: &str,
+    isolation: &str,
     partition: &Partition,
     timeout: Duration,
 ) -> Result<Option<(Offset, String)>, TransactionError> {
     const PAUSE: Duration = Duration::from_millis(50);
     let secrets = Secrets::of(&options.properties);
     let deadline = now() + timeout;
-    let fixed = [("group.id", group), ("isolation.level", "read_committed"), ("enable.auto.commit", "false")];
+    let fixed = [("group.id", group), ("isolation.level", isolation), ("enable.auto.commit", "false")];
     let client: Consumer = create(&options.pipeline, &options.brokers, &[("client.id", "weir")], &options.properties, &fixed)
         .map_err(|error| TransactionError::Failed { reason: format!("{error:#}") })?;
     let mut list = TopicPartitionList::new();

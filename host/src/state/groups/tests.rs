@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used, reason = "tests")]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used, reason = "tests")]
 
 use std::collections::BTreeMap;
 
@@ -188,7 +188,7 @@ fn closed_windows_are_scanned_by_end_and_then_by_key_with_this_epochs_changes_an
 
     world.close(120);
     assert_eq!(world.scan(i64::MIN..=120), []);
-    assert_eq!(world.step().changes(), EpochChanges { updated: 1, removed: 5, pending_bytes: world.step().changes().pending_bytes });
+    assert_eq!(world.step().changes(), EpochChanges { updated: 1, added: 1, removed: 5, pending_bytes: world.step().changes().pending_bytes });
     world.commit();
     world.reopen();
     let left: Vec<_> = world.scan(i64::MIN..=i64::MAX).into_iter().map(|(end_us, key, _)| (end_us, key)).collect();

@@ -5,15 +5,18 @@ use proptest::prelude::*;
 use super::*;
 
 fn record() -> EpochRecord {
-    let partition = PartitionRecord { from: 10, to: 25, watermark_us: Some(-1), max_event_time_us: None, idle: true, last_seen_us: 7 };
+    let clock = PartitionClock { newest_event_us: Some(-1), quiet_since_us: None, idle: true };
+    let event_time = EventTimeRecord { watermark: Watermark(60_000), partitions: BTreeMap::from([("ad-events/0".into(), clock)]) };
+    let partition = PartitionRecord { from: 10, to: 25 };
     EpochRecord {
         epoch: 7,
         attempt: u64::MAX - 1,
         base: "3fd4.../6/0000000000000001/0000000000000002".into(),
         clock_us: 1_700_000_000_000_000,
-        eviction_watermark_us: Some(60_000_000),
-        late_watermark_us: None,
+        eviction_watermark_ms: Some(60_000),
+        late_watermark_ms: None,
         sources: BTreeMap::from([("events".into(), SourceRecord { partitions: BTreeMap::from([("ad-events/0".into(), partition)]) })]),
+        event_times: BTreeMap::from([("events".into(), event_time)]),
         plugins: BTreeMap::from([("clean".into(), "ab12".into())]),
         staged_files: vec![StagedFile { sink: "out".into(), staged: ".7.tmp".into(), published: "7.json".into(), rows: 3 }],
         counters: BTreeMap::from([("late_rows".into(), 12)]),
@@ -53,10 +56,10 @@ fn the_frame_is_pinned() {
     let record = EpochRecord::beginning("l".into());
     let made = Prepared::new(record, &BTreeMap::from([("s".to_owned(), delta)]), &[OutboxPart { sink: "o", bytes: b"out" }]).unwrap();
     let header = concat!(
-        r#"{"lineage":"l","epoch":0,"attempt":"0000000000000000","base":"","clock_us":0,"eviction_watermark_us":null,"late_watermark_us":null,"#,
-        r#""sources":{},"plugins":{},"staged_files":[],"counters":{}}"#
+        r#"{"lineage":"l","epoch":0,"attempt":"0000000000000000","base":"","clock_us":0,"eviction_watermark_ms":null,"late_watermark_ms":null,"#,
+        r#""sources":{},"event_times":{},"plugins":{},"staged_files":[],"counters":{}}"#
     );
-    let mut expected = b"weirPREP\xbd\x01".to_vec();
+    let mut expected = b"weirPREP\xce\x01".to_vec();
     expected.extend_from_slice(header.as_bytes());
     expected.extend_from_slice(b"\x01\x01s\x0d\x01\x01k\x01v\x02\x01d\x03\x01f\x01t\x01\x01o\x03out");
     expected.extend_from_slice(&xxh3_64(&expected).to_le_bytes());

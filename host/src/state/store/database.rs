@@ -1,5 +1,5 @@
-//! How the database is set up. It is a place to recover from: hot groups have a cache of their own, so it gets little memory. The bounds below add up to 40 MB whatever
-//! the pipeline does; with what RocksDB spends beside them a process was measured to be 60 MB larger for it.
+//! How the database is set up. It is a place to recover from: hot groups have a cache of their own, so it gets little memory. The bounds below add up to 40 MB
+//! whatever the pipeline does; with what RocksDB spends beside them a process was measured to be 60 MB larger for it.
 
 use std::path::Path;
 
@@ -29,12 +29,9 @@ const FILTER_BITS: f64 = 10.0;
 /// closing.
 const RANGES_IN_WRITE_BUFFER: &str = "2000";
 
-/// In front of a step's id in the name of its column family, so that no step can be called `default`.
-const STEP: &str = "step.";
-
-/// The name of a step's column family.
+/// The name of a step's column family: with something in front, so that no step can be called `default`.
 pub(super) fn family(step: &str) -> String {
-    format!("{STEP}{step}")
+    format!("step.{step}")
 }
 
 /// Opens or makes the database, with a column family for each step, and for each that it had before.
@@ -54,11 +51,6 @@ pub(super) fn open(path: &Path, steps: &[&str]) -> anyhow::Result<DB> {
         }
     }
     Ok(db)
-}
-
-/// The steps that the database has states of.
-pub(super) fn steps(path: &Path) -> anyhow::Result<Vec<String>> {
-    Ok(families(path)?.iter().filter_map(|family| family.strip_prefix(STEP)).map(str::to_owned).collect())
 }
 
 fn families(path: &Path) -> anyhow::Result<Vec<String>> {

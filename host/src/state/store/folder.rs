@@ -4,6 +4,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 
@@ -11,6 +12,11 @@ use crate::state::StateError;
 
 /// The whole content of the file `format`.
 const FORMAT: &str = "weir-state 1";
+
+/// A process that was just killed lets its lock go a moment later, and so does one that is between fork and exec with a copy of the open file.
+const TRIES: u32 = 20;
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(25);
 
 /// The lock on a folder. The operating system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
@@ -26,16 +32,25 @@ impl FolderLock {
         let context = || format!("lock state folder with `{}`", path.display());
         // NOTE: not truncated: what is in it belongs to whoever has the lock.
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).with_context(context)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(StateError::Locked { folder: folder.to_owned(), holder: holder(&mut file) });
+        let mut tries = 1;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if tries < TRIES => {}
+                Err(TryLockError::WouldBlock) => return Err(StateError::Locked { folder: folder.to_owned(), holder: holder(&mut file) }),
+                Err(TryLockError::Error(error)) => return Err(anyhow!(error).context(context()).into()),
             }
-            Err(TryLockError::Error(error)) => return Err(anyhow!(error).context(context()).into()),
+            tries += 1;
+            rest();
         }
         say_who(&mut file).with_context(context)?;
         Ok(Self { _file: file })
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "std can't wait for a lock with a deadline")]
+fn rest() {
+    std::thread::sleep(PAUSE);
 }
 
 /// Refuses a folder of another format, and marks a new one with this.

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used, reason = "tests")]
 
+use std::collections::BTreeMap;
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
@@ -14,6 +15,10 @@ const CHILD: &str = "WEIR_TEST_STATE_FOLDER";
 
 fn open(folder: &Path) -> Store {
     Store::open(folder, &CONFIG).unwrap()
+}
+
+fn begin(store: &Store) {
+    store.begin(&EpochRecord::beginning(store.lineage().to_string())).unwrap();
 }
 
 fn prepared(store: &Store, epoch: u64, value: &[u8]) -> Prepared {
@@ -62,7 +67,7 @@ fn a_folder_keeps_its_lineage_and_its_shards_whatever_the_next_start_asks_for() 
 fn the_records_of_an_epoch_are_found_as_they_were_written() {
     let folder = TempDir::new().unwrap();
     let store = open(folder.path());
-    store.begin().unwrap();
+    begin(&store);
     let beginning = format!("{}/0", store.lineage());
     let one = prepared(&store, 1, b"1");
     assert_eq!(one.record().base, beginning);
@@ -95,7 +100,7 @@ fn the_records_of_an_epoch_are_found_as_they_were_written() {
 fn a_process_that_is_killed_loses_nothing_that_was_written() {
     if let Some(folder) = in_child() {
         let store = open(&folder);
-        store.begin().unwrap();
+        begin(&store);
         let one = prepared(&store, 1, b"1");
         store.prepare(&one).unwrap();
         store.apply(&one, Remaining::Nothing).unwrap();
@@ -119,7 +124,7 @@ fn a_process_that_is_killed_loses_nothing_that_was_written() {
 fn a_prepared_record_that_is_torn_is_found_as_damaged_and_the_rest_is_readable() {
     let folder = TempDir::new().unwrap();
     let store = open(folder.path());
-    store.begin().unwrap();
+    begin(&store);
     let whole = prepared(&store, 1, b"1");
     let bytes = whole.as_bytes();
     store.db.put(PREPARED, &bytes[..bytes.len() / 2]).unwrap();
@@ -157,7 +162,7 @@ fn a_second_process_is_refused_with_the_folder_and_the_pid_of_the_first() {
 fn a_write_that_fails_poisons_the_store_for_writes_and_for_reads() {
     if let Some(folder) = in_child() {
         let store = open(&folder);
-        store.begin().unwrap();
+        begin(&store);
         let (one, two) = (prepared(&store, 1, &[7; 1 << 20]), prepared(&store, 1, b"small"));
         let limit = libc::rlimit { rlim_cur: 64 << 10, rlim_max: 64 << 10 };
         // SAFETY: both calls change only this process, which has no other purpose, and `limit` outlives the call.
@@ -165,9 +170,7 @@ fn a_write_that_fails_poisons_the_store_for_writes_and_for_reads() {
         assert!(limited);
         let first = store.prepare(&one).unwrap_err();
         assert!(matches!(&first, StateError::Poisoned { during, .. } if during == "prepare epoch 1"), "{first}");
-        for refused in
-            [store.prepare(&two), store.apply(&two, Remaining::Nothing), store.forwarded("x"), store.read().map(drop), store.stored_steps().map(drop)]
-        {
+        for refused in [store.prepare(&two), store.apply(&two, Remaining::Nothing), store.forwarded("x"), store.read().map(drop)] {
             assert_eq!(refused.unwrap_err().to_string(), first.to_string(), "every later call says what went wrong first");
         }
         println!("poisoned: {first}");
@@ -215,25 +218,11 @@ fn a_database_without_its_format_file_is_refused() {
 fn a_folder_that_has_lost_its_record_but_not_its_epochs_is_refused_and_not_given_a_new_lineage() {
     let folder = TempDir::new().unwrap();
     let store = open(folder.path());
-    store.begin().unwrap();
+    begin(&store);
     store.db.delete(FOLDER).unwrap();
     drop(store);
     let error = Store::open(folder.path(), &CONFIG).unwrap_err().to_string();
     assert!(error.contains("has epochs but not the record `folder`"), "{error}");
-}
-
-#[test]
-fn initial_positions_are_written_once_and_do_not_move() {
-    let folder = TempDir::new().unwrap();
-    let store = open(folder.path());
-    assert_eq!(store.initial_positions("events").unwrap(), None);
-    let positions = BTreeMap::from([("ad-events/0".to_owned(), 42_i64)]);
-    store.write_initial_positions("events", &positions).unwrap();
-    assert!(store.write_initial_positions("events", &BTreeMap::new()).is_err());
-    drop(store);
-    let store = open(folder.path());
-    assert_eq!(store.initial_positions("events").unwrap(), Some(positions));
-    assert_eq!(store.initial_positions("other").unwrap(), None);
 }
 
 #[test]
@@ -254,11 +243,10 @@ fn a_state_identity_keeps_its_number() {
 fn a_step_that_the_pipeline_has_no_more_keeps_its_states() {
     let folder = TempDir::new().unwrap();
     let store = open(folder.path());
-    store.begin().unwrap();
+    begin(&store);
     let one = prepared(&store, 1, b"1");
     store.apply(&one, Remaining::Nothing).unwrap();
     drop(store);
     let store = Store::open(folder.path(), &StoreConfig { steps: &["default"], ..CONFIG }).unwrap();
-    assert_eq!(store.stored_steps().unwrap(), ["count", "default"]);
     assert_eq!(state(&store), Some(b"1".to_vec()));
 }
