@@ -9,7 +9,7 @@ struct Hidden {
     why: &'static str,
 }
 
-const CRATES: [Hidden; 7] = [
+const CRATES: [Hidden; 6] = [
     Hidden {
         crates: &["wasmtime", "wasmtime_environ", "wit_component", "wit_parser"],
         may: |module| starts(module, "plugin"),
@@ -21,7 +21,6 @@ const CRATES: [Hidden; 7] = [
         may: |module| module.split('/').any(|part| part == "kafka"),
         why: "only modules called `kafka` know Kafka's client",
     },
-    Hidden { crates: &["sonic_rs"], may: |module| starts(module, "format"), why: "only `format` knows the JSON reader" },
     Hidden { crates: &["toml"], may: |module| starts(module, "pipeline"), why: "only `pipeline` reads TOML" },
     Hidden { crates: &["clap"], may: |module| starts(module, "cli") || module == "main", why: "only the command line parses arguments" },
     Hidden {
