@@ -67,7 +67,7 @@ fn stages(progress: &Path) -> anyhow::Result<BTreeMap<String, u64>> {
     let mut stages: BTreeMap<String, u64> = BTreeMap::new();
     for line in std::fs::read_to_string(progress)?.lines() {
         let epoch: serde_json::Value = serde_json::from_str(line)?;
-        for (stage, us) in epoch["weir"]["stageUs"].as_object().into_iter().flatten() {
+        for (stage, us) in epoch.pointer("/weir/stageUs").and_then(serde_json::Value::as_object).into_iter().flatten() {
             *stages.entry(stage.clone()).or_default() += us.as_u64().unwrap_or(0);
         }
     }

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use arrow_array::Array as _;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Float64Type, TimestampMicrosecondType};
@@ -92,5 +91,5 @@ pub(crate) fn run(brokers: &str, topic: &str) -> anyhow::Result<()> {
     let counted: u64 = groups.values().map(|group| group.0).sum();
     anyhow::ensure!(counted == rows && rows > 0, "counted {counted} of {rows} rows");
     println!("floor: {rows} rows in {} groups", groups.len());
-    Ok(()).context("floor")
+    Ok(())
 }
