@@ -38,7 +38,7 @@ pub fn columns() -> Schema {
         Field::new("topic", DataType::Utf8, false),
         Field::new("partition", DataType::Int64, false),
         Field::new("offset", DataType::Int64, false),
-        Field::new("timestamp", DataType::Timestamp(TimeUnit::Microsecond, None), false),
+        Field::new("timestamp", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), false),
         Field::new("headers", DataType::Utf8, true).with_metadata(json),
     ])
 }
@@ -55,7 +55,7 @@ pub fn rows(records: &RawRecords<'_>) -> Result<RecordBatch, ArrowError> {
         Arc::new(StringArray::new_repeated(records.topic, count)),
         Arc::new(Int64Array::from_value(records.partition.into(), count)),
         Arc::new(Int64Array::from(records.offsets.to_vec())),
-        Arc::new(TimestampMicrosecondArray::from_iter_values(records.timestamps_ms.iter().map(|ms| ms.saturating_mul(1000)))),
+        Arc::new(TimestampMicrosecondArray::from_iter_values(records.timestamps_ms.iter().map(|ms| ms.saturating_mul(1000))).with_timezone("UTC")),
         records.headers.map_or_else(|| Ok(StringArray::new_null(count)), text).map(Arc::new)?,
     ];
     let schema: SchemaRef = Arc::new(columns());
