@@ -5,6 +5,8 @@ pub mod clock;
 pub mod commit;
 pub mod driver;
 pub mod graph;
+mod lanes;
+mod letters;
 pub mod limits;
 pub mod plan;
 pub mod recovery;

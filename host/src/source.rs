@@ -142,9 +142,17 @@ pub trait Source: Send {
     /// What there is to read, for every partition.
     fn offer(&mut self) -> Result<Vec<Offer>, SourceError>;
 
-    /// Reads exactly these ranges: every record of them, none beyond. Partitions come in order, each cut into runs of at most `chunk_records` records and
-    /// `chunk_bytes` bytes.
-    fn read(&mut self, ranges: &[OffsetRange], cut: Cut) -> Result<Vec<Arc<Records>>, SourceError>;
+    /// Reads exactly these ranges: every record of them, none beyond. Hands each run over as soon as it is complete, so that work on it begins while the next is
+    /// read; the runs of one partition come in order, those of several mixed. After an error, what was handed over is void.
+    fn read_each(&mut self, ranges: &[OffsetRange], cut: Cut, each: &mut dyn FnMut(Arc<Records>)) -> Result<(), SourceError>;
+
+    /// The same, all at once, and in the order of `ranges`.
+    fn read(&mut self, ranges: &[OffsetRange], cut: Cut) -> Result<Vec<Arc<Records>>, SourceError> {
+        let mut runs = Vec::new();
+        self.read_each(ranges, cut, &mut |run| runs.push(run))?;
+        runs.sort_by_key(|run| ranges.iter().position(|range| range.partition == run.partition));
+        Ok(runs)
+    }
 
     /// Waits until something may have changed since the last [`Source::offer`] began, at most `timeout`. Returns at once when it has; what was offered and not
     /// read is nothing new.

@@ -1,5 +1,6 @@
 //! The tick source: the only place that reads a clock, sleeps, or hears of signals. Everything else is told what time it is.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -29,10 +30,46 @@ pub struct Stop {
     asked: Arc<(Mutex<bool>, Condvar)>,
 }
 
+/// Measures how much CPU this thread has used. What other threads do meanwhile, and what is only waited for, does not count.
+#[derive(Debug, Clone, Copy)]
+pub struct CpuWatch {
+    since: Duration,
+}
+
+/// The CPU time that several threads have used on one thing: its share of an epoch, where the driver's clock only sees how long it waited for them.
+#[derive(Debug, Default)]
+pub struct Busy(AtomicU64);
+
+impl Busy {
+    /// Does a piece of work and counts it.
+    pub fn with<T>(&self, work: impl FnOnce() -> T) -> T {
+        let watch = CpuWatch::start();
+        let done = work();
+        self.0.fetch_add(watch.us(), Ordering::Relaxed);
+        done
+    }
+
+    /// Microseconds since the last call.
+    #[must_use]
+    pub fn take_us(&self) -> u64 {
+        self.0.swap(0, Ordering::Relaxed)
+    }
+}
+
 /// Measures how long things take.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch {
     since: Instant,
+    cpu: CpuWatch,
+}
+
+/// How long something took, in microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lap {
+    /// On the wall.
+    pub wall_us: u64,
+    /// Of CPU, by the thread that measured.
+    pub cpu_us: u64,
 }
 
 impl Stop {
@@ -73,7 +110,7 @@ impl Stopwatch {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the tick source")]
     pub fn start() -> Self {
-        Self { since: Instant::now() }
+        Self { since: Instant::now(), cpu: CpuWatch::start() }
     }
 
     /// How long it has run.
@@ -84,10 +121,52 @@ impl Stopwatch {
 
     /// How long it has run, in microseconds; it starts again.
     pub fn lap_us(&mut self) -> u64 {
-        let lap = self.elapsed();
-        *self = Self::start();
-        u64::try_from(lap.as_micros()).unwrap_or(u64::MAX)
+        self.lap().wall_us
     }
+
+    /// How long it has run, and how much of that in this thread; it starts again.
+    pub fn lap(&mut self) -> Lap {
+        let lap = Lap { wall_us: u64::try_from(self.elapsed().as_micros()).unwrap_or(u64::MAX), cpu_us: self.cpu.us() };
+        *self = Self::start();
+        lap
+    }
+}
+
+impl std::ops::AddAssign for Lap {
+    fn add_assign(&mut self, other: Self) {
+        self.wall_us += other.wall_us;
+        self.cpu_us += other.cpu_us;
+    }
+}
+
+impl std::ops::Sub for Lap {
+    type Output = Self;
+
+    fn sub(self, part: Self) -> Self {
+        Self { wall_us: self.wall_us.saturating_sub(part.wall_us), cpu_us: self.cpu_us.saturating_sub(part.cpu_us) }
+    }
+}
+
+impl CpuWatch {
+    /// Starts.
+    #[must_use]
+    pub fn start() -> Self {
+        Self { since: thread_cpu() }
+    }
+
+    /// The CPU time since then, in microseconds.
+    #[must_use]
+    pub fn us(&self) -> u64 {
+        u64::try_from(thread_cpu().saturating_sub(self.since).as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+/// The CPU time of this thread (clock_gettime(2)).
+fn thread_cpu() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is ours to write, and the clock exists on every Linux.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// A time since 1970 as an epoch's clock.

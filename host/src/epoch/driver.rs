@@ -14,7 +14,7 @@ mod wait;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::clock::{Clock, Stopwatch};
+use super::clock::{Clock, Lap, Stopwatch};
 use super::commit::{Action, Attempt, Failure, Outcome, Part, Protocol, Purpose, Stop};
 use super::graph::Graph;
 use super::limits::Limits;
@@ -117,8 +117,16 @@ pub(super) struct Stats {
     null_event_time_rows: u64,
     times: Times,
     stage_us: std::collections::BTreeMap<&'static str, u64>,
+    cpu_us: std::collections::BTreeMap<&'static str, u64>,
     operators: Vec<crate::observe::progress::StateOperator>,
     steps: Vec<crate::observe::progress::StepProgress>,
+}
+
+impl Stats {
+    fn took(&mut self, stage: &'static str, lap: Lap) {
+        *self.stage_us.entry(stage).or_default() += lap.wall_us;
+        *self.cpu_us.entry(stage).or_default() += lap.cpu_us;
+    }
 }
 
 /// How a run ended.
@@ -203,7 +211,7 @@ impl Driver {
                 Action::Stop(Stop::Failed(failure)) => return Err(self.failed(failure.clone())),
             };
             passed(&action, &outcome);
-            self.note(&action, watch.lap_us());
+            self.note(&action, watch.lap());
             if outcome == Outcome::NoAnswer {
                 if self.parts.clock.stopping() && matches!(self.protocol.action(), Action::Peek | Action::Fence | Action::Ask | Action::Forward(..)) {
                     return Ok(Ended::Stopped);
@@ -293,14 +301,14 @@ impl Driver {
     }
 
     /// Notes how long a step behind the making of an epoch took.
-    fn note(&mut self, action: &Action, took_us: u64) {
+    fn note(&mut self, action: &Action, took: Lap) {
         let stage = match action {
             Action::Mark(_) | Action::Commit(_) => "commit",
             Action::Forward(..) => "forward",
             _ => return,
         };
         if let Some(made) = &mut self.made {
-            *made.stats.stage_us.entry(stage).or_default() += took_us;
+            made.stats.took(stage, took);
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Context as _;
 use xxhash_rust::xxh3::Xxh3Default;
 
-use super::clock::Stopwatch;
+use super::clock::{Busy, Lap, Stopwatch};
 use super::graph::{Graph, Letters, Node, Target};
 use crate::failpoint;
 use crate::format::{Lossy, row_json};
@@ -38,8 +38,8 @@ pub struct Staged {
     pub rejected: BTreeMap<String, u64>,
     /// What could not be written exactly.
     pub lossy: Lossy,
-    /// Microseconds of encoding; the rest of staging is the broker's.
-    pub encode_us: u64,
+    /// How long encoding took; the rest of staging is the broker's.
+    pub encoding: Lap,
     /// What is in the transaction, to find a refused record again: sink or letters, topic, and the content hash of each record of a batch.
     batches: Vec<Batch>,
 }
@@ -76,12 +76,13 @@ pub(super) fn stage(
         match &sink.target {
             Target::Outbox(outbox) => {
                 let part = outbox.encode(epoch, chunks).with_context(|| format!("sink `{}`", sink.id))?;
-                staged.encode_us += watch.lap_us();
+                staged.encoding += watch.lap();
                 staged.outbox.extend((!part.is_empty()).then(|| (sink.id.clone(), part)));
             }
             Target::Records(encoder) => {
-                let (batches, lossy) = encoder.encode(chunks).with_context(|| format!("sink `{}`", sink.id))?;
-                staged.encode_us += watch.lap_us();
+                let busy = Busy::default();
+                let (batches, lossy) = encoder.encode(chunks, &busy).with_context(|| format!("sink `{}`", sink.id))?;
+                staged.encoding += Lap { cpu_us: busy.take_us(), ..watch.lap() };
                 staged.lossy += lossy;
                 let transaction = open(&mut transaction)?;
                 for (chunk, mut batch) in chunks.iter().zip(batches) {

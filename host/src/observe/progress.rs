@@ -143,8 +143,10 @@ pub struct Own {
     /// Partitions that are idle, as `topic/number`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub idle_partitions: Vec<String>,
-    /// Microseconds by stage.
+    /// Microseconds by stage, as the epoch waited for it. Decoding, and transforms behind a source, happen while it reads.
     pub stage_us: BTreeMap<&'static str, u64>,
+    /// CPU time by stage, in microseconds, of the threads that worked on it; steps have their own. The threads of librdkafka and RocksDB are not in it.
+    pub cpu_us: BTreeMap<&'static str, u64>,
     /// Every step, in the order of the data.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepProgress>,
@@ -166,9 +168,7 @@ pub struct StepProgress {
     pub num_input_rows: u64,
     /// Rows that came out.
     pub num_output_rows: u64,
-    /// Microseconds that the epoch waited for it.
-    pub duration_us: u64,
-    /// Microseconds of all threads together.
+    /// CPU time of all threads together, in microseconds.
     pub busy_us: u64,
     /// Of these, laying out arguments for the plugin.
     pub into_plugin_us: u64,

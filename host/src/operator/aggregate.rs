@@ -15,9 +15,9 @@ use anyhow::Context as _;
 use arrow_schema::SchemaRef;
 use rayon::prelude::*;
 
+use super::EpochTime;
 use super::group::{self, Partial};
-use super::{Busy, EpochTime};
-use crate::epoch::clock::Stopwatch;
+use crate::epoch::clock::{Busy, Stopwatch};
 use crate::observe::progress::StateOperator;
 use crate::plugin::{self, StateIdentity};
 use crate::rows::Chunk;

@@ -1,11 +1,10 @@
-//! Records to rows, run by run and side by side. A record that does not fit is a dead letter; the others go on.
+//! Records to rows, run by run. A record that does not fit is a dead letter; the others go on.
 
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use arrow_array::{RecordBatch, UInt32Array};
 use arrow_schema::SchemaRef;
-use rayon::prelude::*;
 
 use crate::format::raw::{self, RawRecords};
 use crate::format::{BadRecord, JsonDecoder};
@@ -33,11 +32,11 @@ pub enum Decoder {
     },
 }
 
-/// What became of an epoch's records.
-#[derive(Debug, Default)]
+/// What became of a run of records.
+#[derive(Debug)]
 pub struct DecodedRecords {
-    /// The rows, a chunk a run, in order; runs without rows are left out.
-    pub chunks: Vec<Chunk>,
+    /// The rows; there may be none.
+    pub chunk: Chunk,
     /// The records that made no row.
     pub rejected: Vec<RejectedRecord>,
 }
@@ -54,22 +53,11 @@ pub struct RejectedRecord {
 }
 
 impl Decoder {
-    /// Decodes the runs of source number `source`.
+    /// Decodes a run of source number `source`.
     ///
     /// # Errors
-    /// When a run is too large for Arrow, which the cut into chunks keeps from happening.
-    pub fn decode(&self, source: usize, runs: Vec<Arc<Records>>) -> anyhow::Result<DecodedRecords> {
-        let done: Vec<_> = runs.into_par_iter().map(|run| self.decode_run(source, run)).collect();
-        let mut all = DecodedRecords::default();
-        for one in done {
-            let (chunk, rejected) = one?;
-            all.chunks.extend((chunk.rows.num_rows() > 0).then_some(chunk));
-            all.rejected.extend(rejected);
-        }
-        Ok(all)
-    }
-
-    fn decode_run(&self, source: usize, records: Arc<Records>) -> anyhow::Result<(Chunk, Vec<RejectedRecord>)> {
+    /// When it is too large for Arrow, which the cut into chunks keeps from happening.
+    pub fn decode(&self, source: usize, records: Arc<Records>) -> anyhow::Result<DecodedRecords> {
         let whole = |rows| (rows, None, Vec::new());
         let (rows, kept, rejected) = match self {
             Self::Raw { schema } => whole(raw_rows(&records)?.with_schema(Arc::clone(schema))?),
@@ -85,7 +73,7 @@ impl Decoder {
         let whole = Origin::Records { source, records: Arc::clone(&records), index: None };
         let letter = |(bad, content): (BadRecord, Content)| RejectedRecord { place: place_of(&whole, bad.record as usize), bad, content };
         let rejected = rejected.into_iter().zip(content).map(letter).collect();
-        Ok((Chunk { rows, origin: Origin::Records { source, records, index: kept.map(Into::into) } }, rejected))
+        Ok(DecodedRecords { chunk: Chunk { rows, origin: Origin::Records { source, records, index: kept.map(Into::into) } }, rejected })
     }
 }
 

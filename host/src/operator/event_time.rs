@@ -1,7 +1,5 @@
 //! Reads the event time of rows where it is declared: for the watermark, and to reject what is further ahead than any clock can be wrong.
 
-use std::collections::BTreeMap;
-
 use arrow_array::BooleanArray;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::TimestampMicrosecondType;
@@ -24,15 +22,15 @@ pub struct Declared {
     pub max_future_us: i64,
 }
 
-/// What the rows of an epoch say of event time.
+/// What rows say of event time.
 #[derive(Debug, Default)]
 pub struct Observed {
-    /// The rows that stay, in order.
-    pub chunks: Vec<Chunk>,
+    /// The rows that stay; none: all were too far ahead.
+    pub chunk: Option<Chunk>,
     /// The rows that are too far ahead.
-    pub rejected: Vec<RejectedRows>,
-    /// The newest event of each partition that had one.
-    pub newest: BTreeMap<Partition, EventTime>,
+    pub rejected: Option<RejectedRows>,
+    /// The newest event, and the partition it is of.
+    pub newest: Option<(Partition, EventTime)>,
     /// Over all rows with a time.
     pub times: Times,
     /// How many rows have no event time: they are in no window. Users lose hours over these.
@@ -80,37 +78,30 @@ impl Times {
 }
 
 impl Declared {
-    /// Reads the event times of an epoch's rows.
+    /// Reads the event times of a chunk's rows.
     ///
     /// # Errors
     /// When the column is not one of timestamps: the plan checks this.
-    pub fn observe(&self, chunks: Vec<Chunk>, clock: EventTime) -> anyhow::Result<Observed> {
+    pub fn observe(&self, chunk: Chunk, clock: EventTime) -> anyhow::Result<Observed> {
         let mut observed = Observed::default();
         let limit_us = clock.0.saturating_add(self.max_future_us);
-        for chunk in chunks {
-            let column = chunk.rows.columns().get(self.column).and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
-            let times = column.ok_or_else(|| anyhow::anyhow!("column {} holds no event times", self.column))?;
-            let mut future = Vec::new();
-            let mut newest: Option<i64> = None;
-            for (row, time) in times.iter().enumerate() {
-                match time {
-                    None => observed.null_rows += 1,
-                    Some(time_us) if time_us > limit_us => future.push((row, time_us)),
-                    Some(time_us) => {
-                        observed.times.add(time_us);
-                        newest = Some(newest.map_or(time_us, |newest| newest.max(time_us)));
-                    }
-                }
+        let column = chunk.rows.columns().get(self.column).and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
+        let times = column.ok_or_else(|| anyhow::anyhow!("column {} holds no event times", self.column))?;
+        let mut future = Vec::new();
+        for (row, time) in times.iter().enumerate() {
+            match time {
+                None => observed.null_rows += 1,
+                Some(time_us) if time_us > limit_us => future.push((row, time_us)),
+                Some(time_us) => observed.times.add(time_us),
             }
-            if let (Some(newest), Origin::Records { records, .. }) = (newest, &chunk.origin) {
-                let entry = observed.newest.entry(records.partition.clone()).or_insert(EventTime(newest));
-                *entry = (*entry).max(EventTime(newest));
-            }
-            if future.is_empty() {
-                observed.chunks.push(chunk);
-            } else {
-                observed.split(chunk, &future, clock)?;
-            }
+        }
+        if let (Some(newest_us), Origin::Records { records, .. }) = (observed.times.max_us, &chunk.origin) {
+            observed.newest = Some((records.partition.clone(), EventTime(newest_us)));
+        }
+        if future.is_empty() {
+            observed.chunk = Some(chunk);
+        } else {
+            observed.split(chunk, &future, clock)?;
         }
         Ok(observed)
     }
@@ -132,8 +123,8 @@ impl Observed {
             code: FUTURE.to_owned(),
             reason: format!("event time {} is further ahead of the epoch's clock, {clock}, than `max_future` allows", EventTime(*time_us)),
         });
-        self.rejected.push(RejectedRows { rejections: rejections.collect(), chunk });
-        self.chunks.extend((!rows.is_empty()).then_some(kept));
+        self.rejected = Some(RejectedRows { rejections: rejections.collect(), chunk });
+        self.chunk = (!rows.is_empty()).then_some(kept);
         Ok(())
     }
 }

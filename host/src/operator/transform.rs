@@ -3,7 +3,8 @@
 use anyhow::Context as _;
 use rayon::prelude::*;
 
-use super::{Busy, EpochTime, RejectedRows};
+use super::{EpochTime, RejectedRows};
+use crate::epoch::clock::Busy;
 use crate::failpoint;
 use crate::plugin;
 use crate::rows::Chunk;
@@ -14,7 +15,7 @@ pub struct Transform {
     pub function: plugin::Transform,
 }
 
-/// What a transform made of an epoch's rows.
+/// What a transform made of rows.
 #[derive(Debug, Default)]
 pub struct Transformed {
     /// The rows, in the order of their chunks; chunks without rows are left out.
@@ -26,7 +27,7 @@ pub struct Transformed {
 }
 
 impl Transform {
-    /// Runs every chunk through the plugin.
+    /// Runs every chunk through the plugin, side by side.
     ///
     /// # Errors
     /// The first chunk, in order, that failed twice.
@@ -37,13 +38,17 @@ impl Transform {
         let mut all = Transformed { busy_us: busy.take_us(), ..Transformed::default() };
         for one in done {
             let (chunk, rejected) = one?;
-            all.chunks.extend(chunk.filter(|chunk| chunk.rows.num_rows() > 0));
+            all.chunks.extend(chunk);
             all.rejected.extend(rejected);
         }
         Ok(all)
     }
 
-    fn run_chunk(&self, context: &plugin::Context, chunk: Chunk) -> anyhow::Result<(Option<Chunk>, Option<RejectedRows>)> {
+    /// Runs one chunk through the plugin: the rows that come out, if any do, and those that the plugin rejected.
+    ///
+    /// # Errors
+    /// When it failed twice.
+    pub fn run_chunk(&self, context: &plugin::Context, chunk: Chunk) -> anyhow::Result<(Option<Chunk>, Option<RejectedRows>)> {
         let transformed = self.function.run(context, &chunk.rows).with_context(|| chunk_name(&chunk))?;
         failpoint::hit(failpoint::PLUGIN_CALLED);
         let origin = match &transformed.origin {
@@ -51,7 +56,8 @@ impl Transform {
             Some(rows) => chunk.origin.take(rows),
         };
         let rejected = (!transformed.rejected.is_empty()).then_some(RejectedRows { chunk, rejections: transformed.rejected });
-        Ok((Some(Chunk { rows: transformed.rows, origin }), rejected))
+        let out = (transformed.rows.num_rows() > 0).then_some(Chunk { rows: transformed.rows, origin });
+        Ok((out, rejected))
     }
 }
 

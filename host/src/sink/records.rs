@@ -7,6 +7,7 @@ use arrow_array::types::TimestampMicrosecondType;
 use rayon::prelude::*;
 
 use super::Encoded;
+use crate::epoch::clock::Busy;
 use crate::format::{self, EncodedKeys, JsonEncoder, Lossy};
 use crate::rows::Chunk;
 use crate::source::Bytes;
@@ -27,12 +28,12 @@ pub struct RecordEncoder {
 }
 
 impl RecordEncoder {
-    /// The records of an epoch's rows, a batch a chunk, in order, and what could not be written exactly.
+    /// The records of an epoch's rows, a batch a chunk, in order, and what could not be written exactly. The work is counted in `busy`.
     ///
     /// # Errors
     /// When a column that the sink names is not there: the plan checks this.
-    pub fn encode(&self, chunks: &[Chunk]) -> anyhow::Result<(Vec<Encoded>, Lossy)> {
-        let encoded: Vec<_> = chunks.par_iter().map(|chunk| self.encode_chunk(&chunk.rows)).collect();
+    pub fn encode(&self, chunks: &[Chunk], busy: &Busy) -> anyhow::Result<(Vec<Encoded>, Lossy)> {
+        let encoded: Vec<_> = chunks.par_iter().map(|chunk| busy.with(|| self.encode_chunk(&chunk.rows))).collect();
         let (mut batches, mut lossy) = (Vec::with_capacity(encoded.len()), Lossy::default());
         for one in encoded {
             let (batch, lost) = one.with_context(|| format!("encode records of topic `{}`", self.topic))?;

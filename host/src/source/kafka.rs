@@ -250,7 +250,7 @@ impl Source for KafkaSource {
         Ok(self.readers.values().map(|reader| reader.offer(2 * CHECK_INTERVAL)).collect())
     }
 
-    fn read(&mut self, ranges: &[OffsetRange], cut: Cut) -> Result<Vec<Arc<Records>>, SourceError> {
+    fn read_each(&mut self, ranges: &[OffsetRange], cut: Cut, each: &mut dyn FnMut(Arc<Records>)) -> Result<(), SourceError> {
         self.check_loss()?;
         let mut moved = Vec::new();
         for range in ranges {
@@ -273,11 +273,15 @@ impl Source for KafkaSource {
                     let progress = self.read_on(range, runs)?;
                     *done = progress == Progress::Done;
                     any_progress |= progress != Progress::Nothing;
+                    if *done {
+                        runs.close();
+                    }
+                    runs.take().for_each(&mut *each);
                 }
                 all_done &= *done;
             }
             if all_done {
-                return Ok(open.into_iter().flat_map(|(_, runs, _)| runs.finish()).collect());
+                return Ok(());
             }
             if any_progress {
                 self.client.context().answered();

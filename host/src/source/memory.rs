@@ -73,27 +73,26 @@ impl Source for MemorySource {
         Ok(offers.collect())
     }
 
-    fn read(&mut self, ranges: &[OffsetRange], cut: Cut) -> Result<Vec<Arc<Records>>, SourceError> {
+    fn read_each(&mut self, ranges: &[OffsetRange], cut: Cut, each: &mut dyn FnMut(Arc<Records>)) -> Result<(), SourceError> {
         let logs = self.feed.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut runs = Vec::new();
         for range in ranges {
             let log = logs.get(&range.partition).map(Vec::as_slice).unwrap_or_default();
             let mut run = Records::new(range.partition.clone(), false, false);
             for (offset, fed) in (0_i64..).zip(log).filter(|(offset, _)| (range.from.0..range.to.0).contains(offset)) {
                 let size = fed.value.as_ref().map_or(0, Vec::len);
                 if !run.is_empty() && (run.len() >= cut.records || run.values.data.len() + size > cut.bytes) {
-                    runs.push(Arc::new(std::mem::replace(&mut run, Records::new(range.partition.clone(), false, false))));
+                    each(Arc::new(std::mem::replace(&mut run, Records::new(range.partition.clone(), false, false))));
                 }
                 run.offsets.push(offset);
                 run.timestamps_ms.push(fed.timestamp_ms);
                 run.values.push(fed.value.as_deref());
             }
             if !run.is_empty() {
-                runs.push(Arc::new(run));
+                each(Arc::new(run));
             }
             self.positions.insert(range.partition.clone(), range.to);
         }
-        Ok(runs)
+        Ok(())
     }
 
     fn wait(&mut self, _timeout: Duration) {}

@@ -75,6 +75,7 @@ impl Driver {
             weir: Own {
                 bound_by: made.plan.sources.iter().find_map(|source| source.bound),
                 stage_us: std::mem::take(&mut made.stats.stage_us),
+                cpu_us: std::mem::take(&mut made.stats.cpu_us),
                 steps: std::mem::take(&mut made.stats.steps),
                 ..Own::of(record)
             },
@@ -225,7 +226,7 @@ fn event_time(made: &Made) -> BTreeMap<&'static str, String> {
 fn spark_durations(stage_us: &BTreeMap<&'static str, u64>, whole_ms: u64) -> BTreeMap<&'static str, u64> {
     let sum = |stages: &[&str]| stages.iter().filter_map(|stage| stage_us.get(stage)).sum::<u64>().div_ceil(1_000);
     BTreeMap::from([
-        ("getBatch", sum(&["read", "decode"])),
+        ("getBatch", sum(&["read"])),
         ("addBatch", sum(&["steps", "encode", "produce"])),
         ("walCommit", sum(&["state", "prepare"])),
         ("commitOffsets", sum(&["commit"])),

@@ -147,13 +147,13 @@ impl Runs {
         bytes
     }
 
-    /// The runs.
-    pub(super) fn finish(mut self) -> Vec<Arc<Records>> {
-        self.close();
-        self.done
+    /// The runs that are complete by now.
+    pub(super) fn take(&mut self) -> impl Iterator<Item = Arc<Records>> {
+        self.done.drain(..)
     }
 
-    fn close(&mut self) {
+    /// Completes the run that is open.
+    pub(super) fn close(&mut self) {
         if !self.open.is_empty() {
             let next = Records::new(self.open.partition.clone(), self.open.keys.is_some(), self.open.headers.is_some());
             self.done.push(Arc::new(std::mem::replace(&mut self.open, next)));
