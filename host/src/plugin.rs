@@ -24,6 +24,7 @@ mod load;
 mod log;
 mod pool;
 mod stats;
+mod ticker;
 mod transform;
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::thread;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use wasmtime::component::{Component, Linker};
@@ -18,9 +17,7 @@ use super::error::LoadError;
 use super::instance::Guest;
 use super::load::{self, Form, Plugin};
 use super::log;
-
-/// How often a running guest is looked at. A deadline is exact to this much; each look costs a guest about a microsecond.
-const TICK: Duration = Duration::from_millis(5);
+use super::ticker::Ticker;
 
 /// How many instances may live at once, over all plugins, for each thread of the machine: a step needs one for each thread that calls it. Each reserves 4 GiB of
 /// address space (not of memory), of which a process has 128 TiB.
@@ -43,6 +40,7 @@ pub(super) struct Shared {
     pub(super) wasmtime: wasmtime::Engine,
     pub(super) linker: Linker<Guest>,
     pub(super) cache: Option<Cache>,
+    pub(super) ticker: Arc<Ticker>,
     standard: OnceLock<Plugin>,
 }
 
@@ -54,11 +52,11 @@ impl Engine {
     /// An engine that keeps compiled code in the folder `cache`, or nowhere.
     pub fn new(cache: Option<PathBuf>) -> anyhow::Result<Self> {
         let wasmtime = wasmtime_engine()?;
-        start_ticker(&wasmtime)?;
+        let ticker = Ticker::start(&wasmtime)?;
         let mut linker = Linker::new(&wasmtime);
         log::add_to_linker(&mut linker).map_err(anyhow::Error::from).context("define the imports of plugins")?;
         let cache = cache.and_then(|folder| Cache::open(&folder, &wasmtime));
-        Ok(Self { shared: Arc::new(Shared { wasmtime, linker, cache, standard: OnceLock::new() }) })
+        Ok(Self { shared: Arc::new(Shared { wasmtime, linker, cache, ticker, standard: OnceLock::new() }) })
     }
 
     /// The plugin in a file: a component, or a core module that carries a component type.
@@ -117,19 +115,4 @@ fn wasmtime_engine() -> anyhow::Result<wasmtime::Engine> {
         })
         .map_err(anyhow::Error::from)
         .context("start the WebAssembly engine")
-}
-
-/// Moves the engine's epoch, at which running guests look up. The thread ends with the engine.
-fn start_ticker(engine: &wasmtime::Engine) -> anyhow::Result<()> {
-    let engine = engine.weak();
-    let tick = move || {
-        while let Some(engine) = engine.upgrade() {
-            engine.increment_epoch();
-            // Held while asleep, it would keep the engine alive.
-            drop(engine);
-            thread::park_timeout(TICK);
-        }
-    };
-    thread::Builder::new().name("plugin-ticker".to_owned()).spawn(tick).context("start the thread that interrupts plugins")?;
-    Ok(())
 }

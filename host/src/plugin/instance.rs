@@ -10,6 +10,7 @@ use wasmtime::{PoolConcurrencyLimitError, ResourceLimiter, Store, Trap, UpdateDe
 use super::error::{PluginError, Site};
 use super::limits::Limits;
 use super::log::Log;
+use super::ticker::Ticker;
 
 /// Table entries of an instance, eight bytes each: what the largest known language runtimes need, several times over.
 const TABLE_ELEMENTS: usize = 1_000_000;
@@ -32,11 +33,12 @@ impl Guest {
 pub(super) struct Instance {
     store: Store<Guest>,
     component: Component,
+    ticker: Arc<Ticker>,
 }
 
 impl Instance {
     /// A fresh instance. Its start functions run under the limits of a call.
-    pub(super) fn new(pre: &InstancePre<Guest>, limits: &Limits, log: &Arc<Log>, site: impl Fn() -> Site) -> Result<Self, PluginError> {
+    pub(super) fn new(pre: &InstancePre<Guest>, limits: &Limits, ticker: &Arc<Ticker>, log: &Arc<Log>, site: impl Fn() -> Site) -> Result<Self, PluginError> {
         let guest = Guest { limits: *limits, memory: Memory::default(), clock: CallClock::started(Instant::now()), log: Arc::clone(log) };
         let mut store = Store::new(pre.engine(), guest);
         store.limiter(|guest| guest);
@@ -47,8 +49,11 @@ impl Instance {
         });
         store.set_hostcall_fuel(limits.output(0));
         store.set_epoch_deadline(1);
-        match pre.instantiate(&mut store) {
-            Ok(component) => Ok(Self { store, component }),
+        let running = ticker.guest();
+        let instantiated = pre.instantiate(&mut store);
+        drop(running);
+        match instantiated {
+            Ok(component) => Ok(Self { store, component, ticker: Arc::clone(ticker) }),
             Err(error) => Err(failure(&error, limits, site()).unwrap_or_else(|site| PluginError::Host { site, reason: root(&error) })),
         }
     }
@@ -64,7 +69,10 @@ impl Instance {
         self.store.set_hostcall_fuel(output_bytes);
         self.store.set_epoch_deadline(1);
         self.store.data_mut().clock = CallClock::started(now);
-        call(&mut self.store).map_err(|error| {
+        let running = self.ticker.guest();
+        let answer = call(&mut self.store);
+        drop(running);
+        answer.map_err(|error| {
             let limits = self.store.data().limits;
             failure(&error, &limits, site()).unwrap_or_else(|site| bad_answer(&error, output_bytes, site))
         })

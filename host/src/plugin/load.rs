@@ -16,6 +16,7 @@ use super::error::{LoadError, OpenError, PluginError, Site};
 use super::instance::{Guest, Instance};
 use super::limits::Limits;
 use super::log::Log;
+use super::ticker::Ticker;
 use super::transform::Transform;
 
 /// What core modules that were built for WASI preview 1 get instead of it: no files, no environment, a clock that counts calls.
@@ -36,6 +37,7 @@ struct Inner {
     functions: Vec<Function>,
     component: InstancePre<Guest>,
     log: Arc<Log>,
+    ticker: Arc<Ticker>,
 }
 
 /// What a plugin's file is.
@@ -111,7 +113,7 @@ impl Plugin {
     }
 
     pub(super) fn instance(&self, limits: &Limits, site: impl Fn() -> Site) -> Result<Instance, PluginError> {
-        Instance::new(&self.inner.component, limits, &self.inner.log, site)
+        Instance::new(&self.inner.component, limits, &self.inner.ticker, &self.inner.log, site)
     }
 
     /// Whether it has a function of this name in the interface `E`.
@@ -164,7 +166,7 @@ pub(super) fn load(engine: &Shared, file: &str, bytes: &[u8]) -> Result<Plugin, 
 pub(super) fn describe(engine: &Shared, file: &str, form: Form, digest: Digest, component: &Component) -> Result<Plugin, LoadError> {
     let exports = check_names(engine, file, component)?;
     let component = engine.linker.instantiate_pre(component).map_err(|error| signature(file, bindings::LOG, &error))?;
-    let mut describing = Describing::new(file, digest, &component)?;
+    let mut describing = Describing::new(file, digest, &component, &engine.ticker)?;
     let description = describing.description()?;
     let mut functions = Vec::new();
     if exports.transform {
@@ -174,7 +176,7 @@ pub(super) fn describe(engine: &Shared, file: &str, form: Form, digest: Digest, 
         functions.extend(describing.functions::<AggregateExports>(Interface::Aggregate)?);
     }
     let log = Arc::new(Log::new(description.name.clone()));
-    Ok(Plugin { inner: Arc::new(Inner { digest, form, description, functions, component, log }) })
+    Ok(Plugin { inner: Arc::new(Inner { digest, form, description, functions, component, log, ticker: Arc::clone(&engine.ticker) }) })
 }
 
 /// What the first eight bytes say: the magic number, a version, and the layer.
@@ -279,11 +281,11 @@ struct Describing<'a> {
 }
 
 impl<'a> Describing<'a> {
-    fn new(file: &'a str, digest: Digest, component: &InstancePre<Guest>) -> Result<Self, LoadError> {
+    fn new(file: &'a str, digest: Digest, component: &InstancePre<Guest>, ticker: &Arc<Ticker>) -> Result<Self, LoadError> {
         let limits = Limits::default();
         let log = Arc::new(Log::new(file.to_owned()));
         let site = || site(file, digest, "instantiate");
-        match Instance::new(component, &limits, &log, site) {
+        match Instance::new(component, &limits, ticker, &log, site) {
             Ok(instance) => Ok(Self { file, digest, limits, instance }),
             Err(source) => Err(LoadError::Failed { file: file.to_owned(), source }),
         }

@@ -4,6 +4,7 @@
 mod error;
 mod group;
 mod producer;
+mod served;
 mod topics;
 
 use std::collections::BTreeMap;

@@ -19,8 +19,7 @@ use anyhow::Context as _;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::topic_partition_list::{Offset as ListOffset, TopicPartitionList};
 
-use self::client::Wake;
-pub(crate) use self::client::{Consumer, Context, SOCKET_TIMEOUT, Secrets, configure, create, log_line, now, refused};
+pub(crate) use self::client::{Consumer, Context, SOCKET_TIMEOUT, Secrets, Wake, configure, create, log_line, now, refused};
 use self::discovery::{KnownTopic, Question};
 use self::message::Runs;
 use self::partition::{Progress, Reader};

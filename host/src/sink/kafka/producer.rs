@@ -12,10 +12,11 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset as ListOffset, TopicPartitionList};
 
 use super::error::check;
+use super::served::Served;
 use super::{Batching, KafkaTransactionOptions, positions_group};
 use crate::sink::{Encoded, TransactionError, Undeliverable};
 use crate::source::Positions;
@@ -25,7 +26,7 @@ use crate::source::kafka::{SOCKET_TIMEOUT, Secrets, configure, log_line, now, re
 pub(super) struct Producer {
     // IMPORTANT: the topics' handles are let go before the client is.
     topics: HashMap<String, Topic>,
-    client: ThreadedProducer<Deliveries>,
+    client: Served<Deliveries>,
     secrets: Secrets,
     batching: Batching,
     /// When the last transaction ended.
@@ -85,8 +86,8 @@ impl Producer {
     pub(super) fn new(options: &KafkaTransactionOptions, batching: Batching, max_batch_bytes: u32) -> anyhow::Result<Self> {
         let secrets = Secrets::of(&options.properties);
         let context = Deliveries { owner: options.pipeline.clone(), secrets: secrets.clone(), failed: Mutex::default() };
-        let client = config(options, batching, max_batch_bytes).create_with_context(context).map_err(|error| refused(&error, &secrets))?;
-        Ok(Self { topics: HashMap::new(), client, secrets, batching, ended: None, batches: 0, too_large: Vec::new() })
+        let client: BaseProducer<_> = config(options, batching, max_batch_bytes).create_with_context(context).map_err(|error| refused(&error, &secrets))?;
+        Ok(Self { topics: HashMap::new(), client: Served::new(client)?, secrets, batching, ended: None, batches: 0, too_large: Vec::new() })
     }
 
     /// How it puts records together.
@@ -239,7 +240,7 @@ impl Producer {
     }
 
     fn as_ptr(&self) -> *mut sys::rd_kafka_t {
-        self.client.client().native_ptr()
+        self.client.as_ptr()
     }
 }
 

@@ -1,7 +1,7 @@
 //! What every Kafka client of the host shares: how it is configured, what it does with errors and log lines, and its handles on librdkafka's queues.
 //! No value of a property leaves this module, neither in an error nor in a log line.
 
-use std::ffi::CString;
+use std::ffi::{CString, c_int};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::{self, NonNull};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -255,6 +255,18 @@ impl Wake {
         }
         // SAFETY: the descriptor is new and ours.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// What it is to the operating system; open as long as `self`.
+    pub(crate) fn descriptor(&self) -> c_int {
+        self.0.as_raw_fd()
+    }
+
+    /// Something has happened.
+    pub(crate) fn set(&self) {
+        let one = 1_u64;
+        // SAFETY: writes eight bytes of eight. That it is set already is no error.
+        unsafe { libc::write(self.0.as_raw_fd(), (&raw const one).cast(), size_of::<u64>()) };
     }
 
     /// Forgets what has happened so far. To be called before looking, so that nothing falls between.
