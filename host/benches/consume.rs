@@ -30,7 +30,7 @@ fn produce(brokers: &str, topic: &str, compression: &str) -> anyhow::Result<()> 
     let mut transaction = KafkaTransaction::new(KafkaTransactionOptions {
         pipeline: topic.to_owned(),
         brokers: brokers.to_owned(),
-        topics: vec![OutputTopic { name: topic.to_owned(), create: Some(CreateTopic { partitions: Some(4), replication: Some(1) }) }],
+        topics: vec![OutputTopic { name: topic.to_owned(), keyed: false, create: Some(CreateTopic { partitions: Some(4), replication: Some(1) }) }],
         marker_topic: topic.to_owned(),
         with_positions: false,
         timeout: DEFAULT_TIMEOUT,

@@ -3,6 +3,7 @@
 mod check;
 mod fixture;
 mod generate;
+mod output;
 mod plugin;
 mod recover;
 mod run;
@@ -68,18 +69,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Verb::Recover(args) => recover::run(&args),
         Verb::Generate(args) => generate::run(args).map(|()| ExitCode::SUCCESS),
     });
-    done.unwrap_or_else(|error| {
-        eprintln!("{}", described(&error));
-        ExitCode::FAILURE
-    })
-}
-
-/// An error for a person: causes behind colons; a refused document is its own text.
-fn described(error: &anyhow::Error) -> String {
-    match error.downcast_ref::<weir::pipeline::Refused>() {
-        Some(refused) => refused.to_string(),
-        None => format!("error: {error:#}"),
-    }
+    done.unwrap_or_else(|error| output::failed(&error))
 }
 
 /// The plugin engine, with its cache of compiled code in the user's cache folder.

@@ -121,14 +121,28 @@ pub trait Outbox: Send {
     /// Delivers a part. Called again with the same token when it is not known whether an earlier call arrived.
     ///
     /// # Errors
-    /// When the receiver did not take it; the epoch tries again.
-    fn deliver(&mut self, token: &Token, part: &[u8]) -> anyhow::Result<()>;
+    /// When the receiver did not take it.
+    fn deliver(&mut self, token: &Token, part: &[u8]) -> Result<(), DeliveryError>;
 
     /// A name for progress and logs.
     fn description(&self) -> String;
 
     /// Whether the receiver drops a token that it has seen: exactly-once; otherwise at-least-once.
     fn deduplicates(&self) -> bool;
+}
+
+/// Why a receiver did not take a part of an outbox.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliveryError {
+    /// It takes nothing more in the life of this process: the run is over, and the next start delivers the part.
+    #[error("nobody reads {receiver} any more")]
+    Gone {
+        /// Who.
+        receiver: &'static str,
+    },
+    /// It may take it when it is asked again.
+    #[error(transparent)]
+    Failed(#[from] anyhow::Error),
 }
 
 /// What a receiver deduplicates by.

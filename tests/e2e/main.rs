@@ -3,6 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::disallowed_methods, reason = "tests")]
 
 mod bad_input;
+mod clusters;
 mod fixtures;
+mod formats;
+mod pipes;
+mod plugins;
 mod refusals;
+mod renewal;
+mod signals;
 mod support;
+mod triggers;

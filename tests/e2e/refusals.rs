@@ -2,16 +2,12 @@
 
 use std::process::Command;
 
-use weir_tests::broker::eventually;
+use weir_tests::broker::{eventually, shared};
 use weir_tests::kill::{Host, binary};
 
-use crate::support::{PATIENCE, Trial, run, stderr, weir};
+use crate::support::{PATIENCE, Passing, Trial, copy, run, stderr, weir};
 
 const ROW: &[u8] = br#"{"user":"a","n":1,"at":"2025-12-16T02:04:08"}"#;
-
-fn copy(from: &std::path::Path, to: &std::path::Path) {
-    assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
-}
 
 #[test]
 fn the_same_state_folder_is_refused_to_a_second_process() {
@@ -59,6 +55,58 @@ fn of_two_copies_of_a_state_folder_the_older_process_is_fenced_and_says_so() {
     trial.send(&[Some(ROW)]);
     let error = format!("{:#}", first.wait(PATIENCE).unwrap_err());
     assert!(error.contains("fenced") && error.contains("a second process runs this pipeline"), "{error}");
+}
+
+#[test]
+fn a_compacted_topic_is_refused_to_a_sink_without_a_key() {
+    let trial = Trial::new("compacted");
+    trial.create("out", &[("cleanup.policy", "delete,compact")]);
+    trial.send_numbers(0..1);
+    let passing = Passing { state: "state", settings: "trigger = \"available-now\"", ..Passing::default() };
+    let host = trial.passing(passing);
+    let error = format!("{:#}", host.finish(PATIENCE).unwrap_err());
+    let expected =
+        format!("output topic `{}.out` at `{}` is compacted (`cleanup.policy=compact`) and takes no record without a key", trial.name, shared().bootstrap());
+    assert!(error.contains("exit status: 1") && error.contains(&expected) && error.contains("give the sink a `key`"), "{error}");
+    trial.passing(Passing { sink: ", key = [\"n\"]", ..passing }).finish(PATIENCE).unwrap();
+    assert_eq!(trial.numbers(), [0]);
+}
+
+#[test]
+fn a_row_without_the_key_that_a_compacted_topic_wants_is_a_dead_letter_and_many_stop_the_pipeline() {
+    let trial = Trial::new("keyless");
+    trial.create("out", &[("cleanup.policy", "compact")]);
+    let document = r#"
+name = "NAME"
+trigger = "available-now"
+max_rejected = { share = "40%", at_least_rows = 3 }
+[[source]]
+id = "events"
+kafka = { brokers = "BROKERS", topics = ["NAME.in"] }
+format = "json"
+schema = { n = "int64", user = "utf8?" }
+[[sink]]
+input = "events"
+kafka = { topic = "NAME.out", key = ["user"] }
+[dead_letters]
+kafka = { topic = "NAME.dead", create = { partitions = 1, replication = 1 } }
+"#;
+    let pipeline = trial.document("keyless.toml", document);
+    let (keyed, keyless) = (Some(br#"{"n":1,"user":"a"}"#.as_slice()), Some(br#"{"n":2}"#.as_slice()));
+    trial.send(&[keyed, keyless, keyed, keyed, keyless]);
+    let output = run(&pipeline);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(trial.read("out").len(), 3);
+    let letters = trial.read("dead");
+    let places: Vec<_> = letters.iter().map(|letter| (letter["code"].as_str().unwrap(), letter["source"]["offset"].as_i64().unwrap())).collect();
+    assert_eq!(places, [("InvalidRecord", 1), ("InvalidRecord", 4)]);
+
+    trial.send(&[keyed, keyless, keyless, keyless, keyless]);
+    let output = run(&pipeline);
+    assert_eq!(output.status.code(), Some(1));
+    let text = stderr(&output);
+    assert!(text.contains("epoch 2: 4 of 5 rows were rejected, more than `max_rejected` allows; 4 of them by the broker: InvalidRecord"), "{text}");
+    assert_eq!((trial.read("out").len(), trial.read("dead").len()), (3, 2), "nothing of the epoch");
 }
 
 #[test]

@@ -123,7 +123,7 @@ impl<'a> Topic<'a> {
         KafkaTransactionOptions {
             pipeline: unique("pipeline"),
             brokers: self.broker.bootstrap(),
-            topics: vec![OutputTopic { name: self.name.clone(), create: None }],
+            topics: vec![OutputTopic { name: self.name.clone(), create: None, keyed: true }],
             marker_topic: self.name.clone(),
             with_positions: true,
             timeout: Duration::from_secs(60),

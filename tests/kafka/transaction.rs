@@ -258,7 +258,7 @@ fn a_missing_topic_is_named_and_one_that_may_be_made_is_made() {
     assert!(error.contains(&format!("`{}` does not exist", output.name)) && error.contains("create = {"), "{error}");
 
     let create = Some(CreateTopic { partitions: Some(3), replication: Some(1) });
-    let options = KafkaTransactionOptions { topics: vec![OutputTopic { name: output.name.clone(), create }], ..options };
+    let options = KafkaTransactionOptions { topics: vec![OutputTopic { name: output.name.clone(), create, keyed: true }], ..options };
     let mut transaction = KafkaTransaction::new(options).unwrap();
     assert!(transaction.untouched(PATIENCE).unwrap(), "a topic that does not exist is untouched");
     transaction.ensure_topics(PATIENCE).unwrap();
@@ -266,7 +266,8 @@ fn a_missing_topic_is_named_and_one_that_may_be_made_is_made() {
     transaction.ensure_topics(PATIENCE).unwrap();
 
     let create = Some(CreateTopic { partitions: None, replication: Some(3) });
-    let options = KafkaTransactionOptions { topics: vec![OutputTopic { name: unique("too-many-replicas"), create }], ..output.transaction_options() };
+    let options =
+        KafkaTransactionOptions { topics: vec![OutputTopic { name: unique("too-many-replicas"), create, keyed: true }], ..output.transaction_options() };
     let error = format!("{:#}", KafkaTransaction::new(options).unwrap().ensure_topics(PATIENCE).unwrap_err());
     assert!(error.contains("can't be made") && error.contains("eplication"), "{error}");
 }

@@ -94,7 +94,7 @@ fn options_for(brokers: &str, pipeline: &str, topic: &str) -> KafkaTransactionOp
     KafkaTransactionOptions {
         pipeline: pipeline.into(),
         brokers: brokers.into(),
-        topics: vec![OutputTopic { name: topic.into(), create: None }],
+        topics: vec![OutputTopic { name: topic.into(), create: None, keyed: true }],
         marker_topic: topic.into(),
         with_positions: true,
         timeout: Duration::from_secs(60),

@@ -44,7 +44,7 @@
 //! lto = "fat"
 //! codegen-units = 1
 //! panic = "abort"
-//! strip = true
+//! strip = "debuginfo" # without the names of functions (`true`) the backtrace of a trap says nothing
 //! ```
 //!
 //! Columns cross the boundary as a few buffers, and only those that a plan reads or makes cross at all: a filter that passes everything on costs a list of row

@@ -7,6 +7,8 @@ use clap::Args;
 use weir::launch;
 use weir::pipeline;
 
+use super::output::{complain, described, say};
+
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// Pipelines; several are also checked against each other.
@@ -21,27 +23,21 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         let checked = launch::read(file).and_then(|checked| Ok((launch::open(&checked, &engine)?, checked)));
         match checked {
             Err(error) => {
-                eprintln!("{}", super::described(&error));
+                complain(described(&error));
                 refused = true;
             }
             Ok((plan, checked)) => {
                 for finding in checked.findings() {
-                    eprintln!("{}", finding.render(&checked.spec().document));
+                    complain(finding.render(&checked.spec().document));
                 }
-                println!(
-                    "{}: pipeline `{}`: {} sources, {} steps, {} sinks",
-                    file.display(),
-                    plan.name,
-                    plan.sources.len(),
-                    plan.steps.len(),
-                    plan.sinks.len()
-                );
+                let (sources, steps, sinks) = (plan.sources.len(), plan.steps.len(), plan.sinks.len());
+                say(format_args!("{}: pipeline `{}`: {sources} sources, {steps} steps, {sinks} sinks", file.display(), plan.name))?;
                 specs.push(checked.spec().clone());
             }
         }
     }
     if let Err(error) = pipeline::check_names(&specs) {
-        eprintln!("{error}");
+        complain(error);
         refused = true;
     }
     Ok(if refused { ExitCode::FAILURE } else { ExitCode::SUCCESS })

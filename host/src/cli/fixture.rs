@@ -8,6 +8,8 @@ use clap::Args;
 use weir::fixture;
 use weir::launch::{self, FixtureBench};
 
+use super::output::say;
+
 #[derive(Debug, Args)]
 pub(crate) struct TestArgs {
     /// The pipeline.
@@ -33,20 +35,20 @@ pub(super) fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
         if args.bless {
             let blessed = fixture::bless(&name, &text, &sinks, &mut bench)?;
             std::fs::write(file, blessed).with_context(|| format!("write the fixture `{name}`"))?;
-            println!("{name}: blessed");
+            say(format_args!("{name}: blessed"))?;
             continue;
         }
         let differences = fixture::check(&name, &fixture::parse(&name, &text)?, &mut bench)?;
         if differences.is_empty() {
-            println!("{name}: ok");
+            say(format_args!("{name}: ok"))?;
             passed += 1;
         } else {
-            println!("{}", differences.join("\n"));
+            say(differences.join("\n"))?;
             failed += 1;
         }
     }
     if !args.bless {
-        println!("{passed} passed, {failed} failed");
+        say(format_args!("{passed} passed, {failed} failed"))?;
     }
     Ok(if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -109,7 +109,7 @@ fn ad_events(args: &AdEventsArgs) -> anyhow::Result<()> {
         topic.send(&record, &stop)?;
     }
     let failed = topic.close()?;
-    println!("{}", sent.summary(&args.topic, start.elapsed()));
+    super::output::say(sent.summary(&args.topic, start.elapsed()))?;
     match failed {
         None => Ok(()),
         Some(failed) => bail!("{} of them were not delivered, the first because of: {}", failed.records, failed.first),

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use weir::plugin::{Form, Interface};
 
+use super::output::say;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginVerb {
     /// Say what a plugin is and what it offers.
@@ -29,22 +31,21 @@ fn inspect(args: &InspectArgs) -> anyhow::Result<ExitCode> {
     let engine = super::engine()?;
     let plugin = if args.file.as_os_str() == "std" { engine.std()? } else { engine.load(&args.file)? };
     let description = plugin.description();
-    println!("{} {}", description.name, description.version);
-    println!("  {}", description.doc);
-    println!("  digest  {}", plugin.digest());
+    say(format_args!("{} {}\n  {}", description.name, description.version, description.doc))?;
+    say(format_args!("  digest  {}", plugin.digest()))?;
     let form = match plugin.form() {
         Form::Component => "component",
         Form::Module => "core module, made a component when it is loaded",
     };
-    println!("  form    {form}");
+    say(format_args!("  form    {form}"))?;
     for function in plugin.functions() {
         let interface = match function.interface {
             Interface::Transform => "transform",
             Interface::Aggregate => "aggregate",
         };
-        println!("\n{interface} `{}`\n  {}", function.name, function.doc);
+        say(format_args!("\n{interface} `{}`\n  {}", function.name, function.doc))?;
         if !function.config_schema.is_empty() {
-            println!("  config  {}", function.config_schema);
+            say(format_args!("  config  {}", function.config_schema))?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -43,7 +43,7 @@ pub(super) fn run(args: &RecoverArgs) -> anyhow::Result<ExitCode> {
         tap: None,
     };
     if let Ended::Restored(marker) = launch::launch(plan, surroundings)?.run(Until::Done)? {
-        println!("the marker is {marker}; `weir run` goes on from there");
+        super::output::say(format_args!("the marker is {marker}; `weir run` goes on from there"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -25,7 +25,7 @@ pub(crate) struct RunArgs {
 pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let checked = launch::read(&args.pipeline)?;
     for finding in checked.findings() {
-        eprintln!("{}", finding.render(&checked.spec().document));
+        super::output::complain(finding.render(&checked.spec().document));
     }
     let engine = super::engine()?;
     let plan = launch::open(&checked, &engine)?;

@@ -231,30 +231,32 @@ impl Cluster {
         if !ports.feeds.is_empty() {
             return Ok(None);
         }
-        let outputs: Vec<&PlannedTopic> = plan
+        // Each with whether its records have keys. Dead letters have none.
+        let outputs: Vec<(&PlannedTopic, bool)> = plan
             .sinks
             .iter()
             .filter_map(|sink| match &sink.target {
-                PlannedTarget::Kafka(kafka) => Some(&kafka.topic),
+                PlannedTarget::Kafka(kafka) => Some((&kafka.topic, !kafka.key.is_empty())),
                 _ => None,
             })
-            .chain(&plan.dead_letters)
+            .chain(plan.dead_letters.iter().map(|topic| (topic, false)))
             .collect();
         let source = plan.sources.iter().find_map(|source| match &source.origin {
             Origin::Kafka(kafka) => Some(kafka),
             Origin::Memory => None,
         });
         let (brokers, marker_topic, properties) = match (outputs.first(), source) {
-            (Some(output), _) => (output.brokers.expose(), output.topic.expose().to_owned(), exposed(&output.properties)),
+            (Some((output, _)), _) => (output.brokers.expose(), output.topic.expose().to_owned(), exposed(&output.properties)),
             (None, Some(source)) => {
                 let topic = named(&source.topics).into_iter().next().context("the source names no topic")?;
                 (source.brokers.value.expose(), topic, exposed(&source.properties))
             }
             (None, None) => return Ok(None),
         };
-        let topics = outputs.iter().map(|output| OutputTopic {
+        let topics = outputs.iter().map(|(output, keyed)| OutputTopic {
             name: output.topic.expose().to_owned(),
             create: output.create.map(|create| CreateTopic { partitions: Some(create.partitions), replication: Some(create.replication) }),
+            keyed: *keyed,
         });
         let mut options = KafkaTransactionOptions {
             pipeline: plan.name.clone(),

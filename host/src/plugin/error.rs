@@ -30,7 +30,7 @@ impl fmt::Display for Site {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum PluginError {
     /// The guest trapped: a panic, an abort, an access out of bounds.
-    #[error("{site} trapped: {reason}")]
+    #[error("{site} trapped: {reason}{}", Frames(backtrace))]
     Trap {
         /// Where.
         site: Box<Site>,
@@ -117,6 +117,15 @@ impl PluginError {
             | Self::Refused { site, .. }
             | Self::Host { site, .. } => site,
         }
+    }
+}
+
+/// A guest's frames behind the sentence that says what it did, a line each.
+struct Frames<'a>(&'a str);
+
+impl fmt::Display for Frames<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.lines().try_for_each(|frame| write!(f, "\n    {frame}"))
     }
 }
 

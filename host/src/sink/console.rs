@@ -1,10 +1,8 @@
 //! The terminal: a table an epoch, in the form of Spark's console sink. It can't deduplicate, so after a crash between delivery and its note an epoch may be shown twice.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
-use anyhow::Context as _;
-
-use super::{Outbox, Token};
+use super::{DeliveryError, Outbox, Token};
 use crate::format::row_json;
 use crate::rows::Chunk;
 
@@ -35,9 +33,8 @@ impl Outbox for Console {
         Ok(text.into_bytes())
     }
 
-    fn deliver(&mut self, _token: &Token, part: &[u8]) -> anyhow::Result<()> {
-        let mut out = std::io::stdout().lock();
-        out.write_all(part).and_then(|()| out.flush()).context("write to standard output")
+    fn deliver(&mut self, _token: &Token, part: &[u8]) -> Result<(), DeliveryError> {
+        print(part)
     }
 
     fn description(&self) -> String {
@@ -47,6 +44,18 @@ impl Outbox for Console {
     fn deduplicates(&self) -> bool {
         false
     }
+}
+
+/// Writes to standard output, and waits until it is out.
+///
+/// # Errors
+/// [`DeliveryError::Gone`] when whoever read it has closed it, as `head` does when it has seen enough.
+pub fn print(text: &[u8]) -> Result<(), DeliveryError> {
+    let mut out = io::stdout().lock();
+    out.write_all(text).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => DeliveryError::Gone { receiver: "standard output" },
+        _ => DeliveryError::Failed(anyhow::Error::from(error).context("write to standard output")),
+    })
 }
 
 fn cell(value: Option<&serde_json::Value>) -> String {

@@ -44,6 +44,8 @@ pub struct OutputTopic {
     pub name: String,
     /// How to make it when it does not exist; none: that it does not exist is an error.
     pub create: Option<CreateTopic>,
+    /// Whether its records have keys: a compacted topic takes no others.
+    pub keyed: bool,
 }
 
 /// How a topic is made.
@@ -88,11 +90,21 @@ impl KafkaTransaction {
         Ok(Self { options, producer: None, batching: Batching::Full, max_batch_bytes: MAX_BATCH_BYTES, patience: Duration::ZERO })
     }
 
-    /// Makes the output topics that are missing and may be made; one that is missing and may not is an error. Learns how large their batches may be.
+    /// Makes the output topics that are missing and may be made; one that is missing and may not is an error, and so is one that would refuse every record. Learns how
+    /// large their batches may be.
     pub fn ensure_topics(&mut self, timeout: Duration) -> anyhow::Result<()> {
         let deadline = now() + timeout;
         topics::ensure(&self.options, deadline)?;
-        if let Some(bytes) = topics::max_batch_bytes(&self.options, deadline) {
+        let Some(settings) = topics::settings(&self.options, deadline) else { return Ok(()) };
+        if let Some(topic) = settings.compacted.iter().find(|topic| !topic.keyed) {
+            anyhow::bail!(
+                "output topic `{}` at `{}` is compacted (`cleanup.policy=compact`) and takes no record without a key, but what is written to it has none: \
+                 give the sink a `key` (dead letters have none), or set the topic's `cleanup.policy` to `delete`",
+                topic.name,
+                self.options.brokers
+            );
+        }
+        if let Some(bytes) = settings.max_batch_bytes {
             self.max_batch_bytes = bytes.min(MAX_BATCH_BYTES);
         }
         Ok(())

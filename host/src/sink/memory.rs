@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Outbox, Token};
+use super::{DeliveryError, Outbox, Token};
 use crate::format::row_json;
 use crate::rows::Chunk;
 
@@ -45,11 +45,11 @@ impl Outbox for Memory {
         Ok(rows.collect::<Vec<_>>().join("\n").into_bytes())
     }
 
-    fn deliver(&mut self, token: &Token, part: &[u8]) -> anyhow::Result<()> {
+    fn deliver(&mut self, token: &Token, part: &[u8]) -> Result<(), DeliveryError> {
         let mut inner = self.collected.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if inner.tokens.insert(token.clone()) {
             for row in serde_json::Deserializer::from_slice(part).into_iter() {
-                inner.rows.push(row?);
+                inner.rows.push(row.map_err(anyhow::Error::from)?);
             }
         }
         Ok(())

@@ -90,7 +90,31 @@ pub struct EventTimeRecord {
     /// The watermark, in milliseconds.
     pub watermark: Watermark,
     /// What is known of each partition, by `topic/number`.
-    pub partitions: BTreeMap<String, PartitionClock>,
+    pub partitions: BTreeMap<String, ClockRecord>,
+}
+
+/// A [`PartitionClock`] as it is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClockRecord {
+    /// The newest event so far, in microseconds.
+    pub newest_event_us: Option<i64>,
+    /// Since which epoch's clock the partition has been empty.
+    pub quiet_since_us: Option<i64>,
+    /// Whether it is out of the watermark's minimum.
+    pub idle: bool,
+}
+
+impl From<PartitionClock> for ClockRecord {
+    fn from(PartitionClock { newest_event_us, quiet_since_us, idle }: PartitionClock) -> Self {
+        Self { newest_event_us, quiet_since_us, idle }
+    }
+}
+
+impl From<ClockRecord> for PartitionClock {
+    fn from(ClockRecord { newest_event_us, quiet_since_us, idle }: ClockRecord) -> Self {
+        Self { newest_event_us, quiet_since_us, idle }
+    }
 }
 
 /// A file that is to be renamed, both names relative to the sink's folder.

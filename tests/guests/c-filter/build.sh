@@ -1,11 +1,12 @@
 #!/bin/sh
-# Builds the guest: build.sh OUT, with the first of these that is there: clang-19 or clang with lld, or Zig's (`pip install ziglang`). No C library, no WASI.
+# Builds the guest: build.sh OUT [SOURCE], with the first of these that is there: clang-19 or clang with lld, or Zig's (`pip install ziglang`). No C library, no WASI.
 set -eu
 
-out=${1:?usage: build.sh OUT}
+out=${1:?usage: build.sh OUT [SOURCE]}
+source=${2:-filter.c}
 cd "$(dirname -- "$0")/" && here=$(pwd) && cd - >/dev/null
-flags="-O2 -mbulk-memory -ffreestanding -nostdlib -I$here -I$here/libc -Wall -Wextra -Wno-unused-parameter -Wl,--no-entry -Wl,--strip-all"
-sources="$here/filter.c $here/libc/libc.c $here/bindings/transformer.c $here/bindings/transformer_component_type.o"
+flags="-O2 -mbulk-memory -ffreestanding -nostdlib -I$here -I$here/libc -Wall -Wextra -Wno-unused-parameter -Wl,--no-entry -Wl,--strip-debug"
+sources="$here/$source $here/libc/libc.c $here/bindings/transformer.c $here/bindings/transformer_component_type.o"
 
 for clang in clang-19 clang; do
     version=${clang#clang}

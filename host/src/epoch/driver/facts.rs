@@ -135,7 +135,7 @@ impl Driver {
             let partitions: anyhow::Result<BTreeMap<Partition, PartitionClock>> = stored
                 .partitions
                 .iter()
-                .map(|(name, clock)| Ok((parse_partition(name).with_context(|| format!("`{name}` is no partition"))?, *clock)))
+                .map(|(name, clock)| Ok((parse_partition(name).with_context(|| format!("`{name}` is no partition"))?, (*clock).into())))
                 .collect();
             trackers.push(Tracker::restore(rule, partitions?, stored.watermark));
         }

@@ -8,7 +8,7 @@ use super::Driver;
 use crate::epoch::commit::{Identity, Outcome, Part};
 use crate::epoch::graph::{Letters, Operator, Target};
 use crate::epoch::stage::LETTERS;
-use crate::sink::Token;
+use crate::sink::{DeliveryError, Token};
 use crate::state::{FoundPrepared, Prepared, Remaining};
 
 impl Driver {
@@ -26,7 +26,7 @@ impl Driver {
                 Ok(outcome)
             }
             Part::Publish | Part::List => Ok(Outcome::Done), // no sink stages files yet
-            Part::Deliver => Ok(self.deliver(&prepared, identity)),
+            Part::Deliver => self.deliver(&prepared, identity),
             Part::Finish => {
                 let forwarded = identity.to_string();
                 // Where nothing was left to do, it was written together with COMMITTED.
@@ -65,22 +65,29 @@ impl Driver {
         }
     }
 
-    fn deliver(&mut self, prepared: &Prepared, identity: &Identity) -> Outcome {
+    fn deliver(&mut self, prepared: &Prepared, identity: &Identity) -> anyhow::Result<Outcome> {
         for (number, part) in (0..).zip(prepared.outbox()) {
             let token = Token { pipeline: self.parts.name.clone(), lineage: identity.lineage.to_string(), epoch: identity.epoch.0, part: number };
             let delivered = match (part.sink, &self.parts.graph.dead_letters) {
-                (LETTERS, Letters::File(file)) => file.deliver(&token, part.bytes),
+                (LETTERS, Letters::File(file)) => file.deliver(&token, part.bytes).map_err(DeliveryError::from),
                 (id, _) => match self.parts.graph.sinks.iter_mut().find(|sink| sink.id == id).map(|sink| &mut sink.target) {
                     Some(Target::Outbox(outbox)) => outbox.deliver(&token, part.bytes),
-                    _ => Err(anyhow::anyhow!("the pipeline has no such sink any more; put it back until the epoch is delivered")),
+                    _ => Err(anyhow::anyhow!("the pipeline has no such sink any more; put it back until the epoch is delivered").into()),
                 },
             };
-            if let Err(error) = delivered {
-                tracing::warn!(sink = part.sink, epoch = identity.epoch.0, error = format!("{error:#}"), "delivery failed; trying again");
-                return Outcome::NoAnswer;
+            match delivered {
+                Ok(()) => {}
+                Err(gone @ DeliveryError::Gone { .. }) => {
+                    tracing::info!(sink = part.sink, epoch = identity.epoch.0, "{gone}; stopping: the epoch is committed, and the next start delivers it");
+                    return Err(gone.into());
+                }
+                Err(DeliveryError::Failed(error)) => {
+                    tracing::warn!(sink = part.sink, epoch = identity.epoch.0, error = format!("{error:#}"), "delivery failed; trying again");
+                    return Ok(Outcome::NoAnswer);
+                }
             }
         }
-        Outcome::Done
+        Ok(Outcome::Done)
     }
 
     /// The epoch is over.

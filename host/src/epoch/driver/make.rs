@@ -12,7 +12,7 @@ use crate::epoch::graph::{Node, Operator};
 use crate::epoch::lanes::{self, Passed, Routes, StepWork};
 use crate::epoch::letters;
 use crate::epoch::plan::{self, Plan};
-use crate::epoch::stage::{self, StageError};
+use crate::epoch::stage::{self, StageError, Staged};
 use crate::failpoint;
 use crate::observe::progress::StepProgress;
 use crate::plugin;
@@ -62,7 +62,9 @@ impl Driver {
             self.step(step, &mut flow)?; // 4 STEPS
         }
         failpoint::hit(failpoint::STEPS_DONE);
-        self.check_rejected(&flow)?;
+        let input_rows = flow.stats.input_rows.iter().sum();
+        let first = flow.passed.letters.first().map(|first| format!("the first, at `{}`: {}: {}", first.step, first.code, first.reason));
+        self.check_rejected(plan.time.epoch, flow.passed.letters.len() as u64, input_rows, first)?;
         let steps = self.steps_done(&flow);
         let Flow { passed: Passed { rows, letters, newest, times, null_event_time_rows, decode_us, .. }, mut stats, mut watch, .. } = flow;
         (stats.steps, stats.times, stats.null_event_time_rows) = (steps, times, null_event_time_rows);
@@ -75,20 +77,8 @@ impl Driver {
             Err(StageError::Failed(error)) => return Err(error),
             Err(StageError::Transaction(error)) => return Ok(self.answer(&error)),
         };
-        match self.parts.transaction.as_deref_mut().map_or(Ok(Vec::new()), |transaction| transaction.flush(super::CALL_TIMEOUT)) {
-            Ok(undeliverable) if undeliverable.is_empty() => {}
-            Ok(undeliverable) => {
-                let refused = staged.refuse(&undeliverable, &mut self.refused);
-                anyhow::ensure!(
-                    refused > 0,
-                    "the broker refuses {} records again that were to be dead letters: {}",
-                    undeliverable.len(),
-                    codes(&undeliverable)
-                );
-                tracing::warn!(refused, codes = codes(&undeliverable), "the broker does not take some records; the epoch is made again without them");
-                return Ok(Outcome::GivenUp);
-            }
-            Err(error) => return Ok(self.answer(&error)),
+        if let Some(outcome) = self.flush(plan.time.epoch, &staged, input_rows)? {
+            return Ok(outcome);
         }
         stats.took("encode", staged.encoding);
         stats.took("produce", watch.lap() - staged.encoding);
@@ -97,6 +87,23 @@ impl Driver {
         tracing::trace!(epoch = plan.time.epoch, attempt = %draft.attempt, "staged");
         self.made = Some(Made { plan, staged, trackers, stats, begun, watch: whole });
         Ok(Outcome::Done)
+    }
+
+    /// Waits until the brokers have every record of the transaction; an outcome, if that ends this try of the epoch.
+    fn flush(&mut self, epoch: u64, staged: &Staged, input_rows: u64) -> anyhow::Result<Option<Outcome>> {
+        let Some(transaction) = self.parts.transaction.as_deref_mut() else { return Ok(None) };
+        let undeliverable = match transaction.flush(super::CALL_TIMEOUT) {
+            Ok(undeliverable) if undeliverable.is_empty() => return Ok(None),
+            Ok(undeliverable) => undeliverable,
+            Err(error) => return Ok(Some(self.answer(&error))),
+        };
+        let (refused, codes) = (staged.refuse(&undeliverable, &mut self.refused), codes(&undeliverable));
+        anyhow::ensure!(refused > 0, "the broker refuses {} records again that were to be dead letters: {codes}", undeliverable.len());
+        let by_broker = undeliverable.len() as u64;
+        let rejected = staged.rejected.values().sum::<u64>() + by_broker;
+        self.check_rejected(epoch, rejected, input_rows, Some(format!("{by_broker} of them by the broker: {codes}")))?;
+        tracing::warn!(refused, codes, "the broker does not take some records; the epoch is made again without them");
+        Ok(Some(Outcome::GivenUp))
     }
 
     /// Steps 2 and 3, READ and DECODE, for one source, and step 4 for the transforms behind it.
@@ -187,16 +194,11 @@ impl Driver {
     }
 
     /// Too many refused rows are no accident: the pipeline stops before it empties a topic into the dead letters.
-    fn check_rejected(&self, flow: &Flow<'_>) -> anyhow::Result<()> {
-        let (rejected, rows) = (flow.passed.letters.len() as u64, flow.stats.input_rows.iter().sum());
-        let Some(first) = flow.passed.letters.first().filter(|_| !(self.parts.max_rejected)(rejected, rows)) else { return Ok(()) };
+    fn check_rejected(&self, epoch: u64, rejected: u64, rows: u64, example: Option<String>) -> anyhow::Result<()> {
+        let Some(example) = example.filter(|_| !(self.parts.max_rejected)(rejected, rows)) else { return Ok(()) };
         anyhow::bail!(
-            "epoch {}: {rejected} of {rows} rows were rejected, more than `max_rejected` allows; the first, at `{}`: {}: {}; nothing of the epoch was delivered: \
-             mend what writes the input or the step, or raise `max_rejected`",
-            flow.plan.time.epoch,
-            first.step,
-            first.code,
-            first.reason
+            "epoch {epoch}: {rejected} of {rows} rows were rejected, more than `max_rejected` allows; {example}; nothing of the epoch was delivered: \
+             mend what writes the input or the step, or raise `max_rejected`"
         )
     }
 

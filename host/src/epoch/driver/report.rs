@@ -20,7 +20,7 @@ pub(super) fn record(graph: &Graph, made: &Made, draft: &Draft) -> EpochRecord {
     });
     let declared = graph.event_times.iter().filter(|declared| declared.rule.is_some());
     let event_times = declared.zip(&made.trackers).map(|(declared, tracker)| {
-        let partitions = tracker.partitions().iter().map(|(partition, clock)| (partition.to_string(), *clock)).collect();
+        let partitions = tracker.partitions().iter().map(|(partition, clock)| (partition.to_string(), (*clock).into())).collect();
         (graph.id_of(declared.node).to_owned(), EventTimeRecord { watermark: tracker.watermark(), partitions })
     });
     EpochRecord {

@@ -42,8 +42,10 @@ fn a_trap_is_an_error_with_the_frames_that_led_to_it() {
         Err(error @ PluginError::Trap { .. }) => {
             let text = error.to_string();
             assert!(text.starts_with("`run` of plugin `hostile` (") && text.contains("function `f`, trapped: wasm trap: wasm `unreachable`"), "{text}");
+            assert!(text.lines().skip(1).all(|frame| frame.starts_with("    ")), "{text}");
             let PluginError::Trap { backtrace, .. } = error else { unreachable!() };
             assert!(backtrace.contains("deeper") && backtrace.lines().count() == 3, "{backtrace}");
+            assert_eq!(text.lines().count(), 4, "the sentence and the frames: {text}");
         }
         other => panic!("{other:?}"),
     }

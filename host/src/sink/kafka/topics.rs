@@ -1,5 +1,6 @@
 //! The output topics: whether they exist, whether they are empty, and making those that are missing.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, OwnedResourceSpecifier, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::RDKafkaErrorCode;
 
@@ -42,16 +43,29 @@ pub(super) fn ensure(options: &KafkaTransactionOptions, deadline: Instant) -> an
     Ok(())
 }
 
-/// The largest batch that every output topic takes; none: the brokers don't say.
-pub(super) fn max_batch_bytes(options: &KafkaTransactionOptions, deadline: Instant) -> Option<u32> {
+/// What the brokers say of the output topics' settings; none: they don't say. A user that may write to a topic may not be allowed to see its settings.
+pub(super) fn settings(options: &KafkaTransactionOptions, deadline: Instant) -> Option<Settings> {
     let admin = admin_client(options).ok()?;
-    let names: Vec<_> = options.topics.iter().map(|topic| ResourceSpecifier::Topic(&topic.name)).collect();
+    let names: BTreeSet<&str> = options.topics.iter().map(|topic| topic.name.as_str()).collect();
+    let names: Vec<_> = names.into_iter().map(ResourceSpecifier::Topic).collect();
     let limits = AdminOptions::new().request_timeout(Some(left(deadline)));
-    // A user that may write to a topic may not be allowed to see its settings; then the usual limit is assumed.
     let found = block_on(admin.describe_configs(&names, &limits)).ok()?;
-    let bytes = found.iter().flatten().filter_map(|topic| topic.get("max.message.bytes")?.value.as_ref()?.parse::<u32>().ok()).min()?;
+    let of = |topic: &OutputTopic, name: &str| {
+        let named = |found: &&ConfigResource| matches!(&found.specifier, OwnedResourceSpecifier::Topic(found) if *found == topic.name);
+        found.iter().flatten().find(named)?.get(name)?.value.clone()
+    };
+    let bytes = options.topics.iter().filter_map(|topic| of(topic, "max.message.bytes")?.parse::<u32>().ok()).min();
+    let compacts = |topic: &&OutputTopic| of(topic, "cleanup.policy").is_some_and(|policy| policy.split(',').any(|word| word.trim() == "compact"));
     // Room for the framing of the batch.
-    Some(bytes - bytes / 16)
+    Some(Settings { max_batch_bytes: bytes.map(|bytes| bytes - bytes / 16), compacted: options.topics.iter().filter(compacts).cloned().collect() })
+}
+
+/// What matters of the output topics' settings.
+pub(super) struct Settings {
+    /// The largest batch that every one takes.
+    pub(super) max_batch_bytes: Option<u32>,
+    /// Those that keep only the last record of a key.
+    pub(super) compacted: Vec<OutputTopic>,
 }
 
 /// Whether every output topic is missing or has never held a record.

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn record() -> EpochRecord {
-    let clock = PartitionClock { newest_event_us: Some(-1), quiet_since_us: None, idle: true };
+    let clock = ClockRecord { newest_event_us: Some(-1), quiet_since_us: None, idle: true };
     let event_time = EventTimeRecord { watermark: Watermark(60_000), partitions: BTreeMap::from([("ad-events/0".into(), clock)]) };
     let partition = PartitionRecord { from: 10, to: 25 };
     EpochRecord {
@@ -103,12 +103,24 @@ fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
 
 #[test]
 fn a_header_with_a_field_of_tomorrow_is_refused_and_not_half_understood() {
-    let header = serde_json::to_string(&record()).unwrap().replacen('{', "{\"tomorrow\":1,", 1);
-    let mut bytes = MAGIC.to_vec();
-    varint::write_bytes(header.as_bytes(), &mut bytes);
-    bytes.extend_from_slice(&[0, 0]);
-    let error = Prepared::decode(with_checksum(bytes)).unwrap_err().to_string();
-    assert!(error.ends_with("expected a header of this format"), "{error}");
+    let header = serde_json::to_string(&record()).unwrap();
+    let decode = |header: &str| {
+        let mut bytes = MAGIC.to_vec();
+        varint::write_bytes(header.as_bytes(), &mut bytes);
+        bytes.extend_from_slice(&[0, 0]);
+        Prepared::decode(with_checksum(bytes))
+    };
+    assert_eq!(decode(&header).unwrap().record(), &record());
+    // Maps by name are open; everything else is an object with known fields, however deep.
+    let objects: Vec<usize> = header.match_indices("{\"").map(|(at, _)| at).collect();
+    let by_name = ["\"sources\":", "\"event_times\":", "\"plugins\":", "\"counters\":", "\"partitions\":"];
+    let closed: Vec<usize> = objects.into_iter().filter(|at| !by_name.iter().any(|name| header[..*at].ends_with(name))).collect();
+    assert_eq!(closed.len(), 6, "the header, a source, a partition, an event time, a clock, a file: {header}");
+    for at in closed {
+        let tomorrow = format!("{}\"tomorrow\":1,{}", &header[..=at], &header[at + 1..]);
+        let error = decode(&tomorrow).unwrap_err().to_string();
+        assert!(error.ends_with("expected a header of this format"), "{error}");
+    }
 }
 
 proptest! {
