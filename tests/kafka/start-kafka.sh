@@ -129,7 +129,9 @@ if [ -f "$jsa" ]; then java+=("-XX:SharedArchiveFile=$jsa"); fi
 java+=(-cp "$libs/*")
 
 if [ ! -f "$dir/data/meta.properties" ]; then
-    "${java[@]}" kafka.tools.StorageTool format --ignore-formatted -t weirweirweirweirweirww \
+    # two brokers are two clusters: 16 random bytes, as Kafka writes them
+    cluster=$(head -c 16 /dev/urandom | base64 | tr "+/" "-_" | cut -c1-22 | sed "s/^-/A/")
+    "${java[@]}" kafka.tools.StorageTool format --ignore-formatted -t "$cluster" \
         -c "$dir/server.properties" >"$dir/format.log" 2>&1 || { cat "$dir/format.log" >&2; exit 1; }
 fi
 

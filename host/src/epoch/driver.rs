@@ -271,10 +271,14 @@ impl Driver {
     }
 
     fn abort_transaction(&mut self) -> Outcome {
-        if self.run.transaction_since.take().is_none() {
+        if self.run.transaction_since.is_none() {
             return Outcome::Done;
         }
-        self.with_transaction(|transaction| transaction.abort(CALL_TIMEOUT))
+        let outcome = self.with_transaction(|transaction| transaction.abort(CALL_TIMEOUT));
+        if outcome == Outcome::Done {
+            self.run.transaction_since = None;
+        }
+        outcome
     }
 
     /// Calls the broker, in the protocol's words.

@@ -80,8 +80,8 @@ impl Message {
         unsafe { sys::rd_kafka_message_timestamp(self.0.as_ptr(), &raw mut kind) }
     }
 
-    /// Writes the headers as a JSON array.
-    fn write_headers(&self, json: &mut Vec<u8>) {
+    /// Writes the headers as a JSON array; false: there are none, which is null, as in Spark.
+    fn write_headers(&self, json: &mut Vec<u8>) -> bool {
         let mut headers = ptr::null_mut();
         json.clear();
         json.push(b'[');
@@ -97,6 +97,7 @@ impl Message {
             }
         }
         json.push(b']');
+        json.len() > 2
     }
 
     fn raw(&self) -> &sys::rd_kafka_message_t {
@@ -141,8 +142,8 @@ impl Runs {
             keys.push(message.key());
         }
         if let Some(headers) = &mut open.headers {
-            message.write_headers(&mut self.scratch);
-            headers.push(Some(&self.scratch));
+            let any = message.write_headers(&mut self.scratch);
+            headers.push(any.then_some(&self.scratch));
         }
         bytes
     }
