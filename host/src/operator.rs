@@ -8,6 +8,9 @@ mod group;
 mod merge;
 pub mod transform;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::epoch::clock::Stopwatch;
 use crate::plugin::{Context, Rejection};
 use crate::rows::{Chunk, Origin};
 use crate::time::{EventTime, Watermark};
@@ -31,6 +34,25 @@ impl EpochTime {
     pub fn context(&self) -> Context {
         let watermark_us = self.eviction.filter(|watermark| watermark.0 > 0).map(|watermark| watermark.as_event_time().0);
         Context { epoch: self.epoch, now_us: self.clock.0, watermark_us }
+    }
+}
+
+/// How long the threads of a step have worked together: its share of an epoch, where the driver's clock only sees how long it waited for them.
+#[derive(Debug, Default)]
+pub(crate) struct Busy(AtomicU64);
+
+impl Busy {
+    /// Does a piece of work and counts it.
+    fn with<T>(&self, work: impl FnOnce() -> T) -> T {
+        let watch = Stopwatch::start();
+        let done = work();
+        self.0.fetch_add(u64::try_from(watch.elapsed().as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        done
+    }
+
+    /// Microseconds since the last call.
+    fn take_us(&self) -> u64 {
+        self.0.swap(0, Ordering::Relaxed) / 1_000
     }
 }
 

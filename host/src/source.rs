@@ -229,6 +229,12 @@ impl Records {
         Self { partition, offsets: Vec::new(), timestamps_ms: Vec::new(), values: Bytes::new(), keys: keys.then(Bytes::new), headers: headers.then(Bytes::new) }
     }
 
+    /// The places of the records alone: partition, offsets, timestamps.
+    #[must_use]
+    pub fn without_contents(self) -> Self {
+        Self { values: Bytes::new(), keys: None, headers: None, ..self }
+    }
+
     /// How many records there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -28,7 +28,7 @@ mod windows;
 pub use delta::{Delta, Op};
 pub use groups::{EpochChanges, ShardState, StateTotals, States, StepState};
 pub use keys::{KeyEncoder, Keys, MalformedKey};
-pub use prepared::{Damage, EpochRecord, EventTimeRecord, OutboxPart, PartitionRecord, Prepared, SourceRecord, StagedFile};
+pub use prepared::{Damage, EpochCounts, EpochRecord, EventTimeRecord, OutboxPart, PartitionRecord, Prepared, SourceRecord, StagedFile};
 pub use scan::{Group, Scan};
 pub use segments::{FAN_IN, IdentityId, MalformedSegments, Merge, Segment, Segments, SegmentsBuf, due};
 pub use shard::{NEVER_US, Shard, ShardCount, StateKey};

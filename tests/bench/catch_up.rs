@@ -11,14 +11,12 @@ use crate::usage::{Usage, measure};
 
 pub(crate) fn run(brokers: &str, records: u64) -> anyhow::Result<serde_json::Value> {
     let topic = format!("catch-up-{}", std::process::id());
-    let count = records.to_string();
-    let generate = ["generate", "ad-events", "--brokers", brokers, "--topic", &topic, "--rate", "0", "--count", &count, "--start", "2025-12-16T02:00:00"];
-    measure(Command::new(binary()?).args(generate).stderr(Stdio::null()))?;
+    generate(brokers, &topic, records)?;
     let folder = tempfile::tempdir()?;
     let mut rounds = Vec::new();
     for round in 0..3 {
         let pipeline = write_pipeline(folder.path(), &format!("{topic}-{round}"), brokers, &topic)?;
-        let weir = measure(Command::new(binary()?).args(["--log", "warn", "run"]).arg(&pipeline))?;
+        let weir = catch_up(&pipeline)?;
         let floor = measure(Command::new(std::env::current_exe()?).args(["floor", brokers, &topic]).stdout(Stdio::null()))?;
         rounds.push((weir, floor));
     }
@@ -28,13 +26,30 @@ pub(crate) fn run(brokers: &str, records: u64) -> anyhow::Result<serde_json::Val
     print("weir, exactly once", &weir, records);
     print("native floor: no Wasm, no state, no transaction", &floor, records);
     println!("ratio of CPU: {:.2}", weir.cpu.as_secs_f64() / floor.cpu.as_secs_f64());
+    let fifth = format!("{topic}-fifth");
+    generate(brokers, &fifth, records / 5)?;
+    let small = catch_up(&write_pipeline(folder.path(), &format!("{fifth}-3"), brokers, &fifth)?)?;
+    let [peak, peak_of_fifth] = [weir.peak_bytes, small.peak_bytes].map(|bytes| bytes as f64 / 1e6);
+    println!("peak MB with a fifth of the backlog: {peak_of_fifth:.0}; with all of it: {peak:.0}");
     let stages = stages(&folder.path().join("state-1").join("progress.jsonl"))?;
-    let whole: u64 = stages.values().sum();
+    let whole: f64 = stages.iter().map(|(_, us)| us).sum();
     println!("\nstage, of the driver's time");
     for (stage, us) in &stages {
-        println!("  {stage:<10} {:5.1} %", *us as f64 * 100.0 / whole.max(1) as f64);
+        println!("  {stage:<16} {:5.1} %", us * 100.0 / whole.max(1.0));
     }
-    Ok(serde_json::json!({ "weir": json(&weir, records), "floor": json(&floor, records), "stage_us": stages }))
+    let shares: BTreeMap<_, _> = stages.iter().map(|(stage, us)| (*stage, us / whole.max(1.0))).collect();
+    Ok(serde_json::json!({ "weir": json(&weir, records), "floor": json(&floor, records), "fifth": json(&small, records / 5), "shares": shares }))
+}
+
+fn generate(brokers: &str, topic: &str, records: u64) -> anyhow::Result<()> {
+    let count = records.to_string();
+    let generate = ["generate", "ad-events", "--brokers", brokers, "--topic", topic, "--rate", "0", "--count", &count, "--start", "2025-12-16T02:00:00"];
+    measure(Command::new(binary()?).args(generate).stderr(Stdio::null()))?;
+    Ok(())
+}
+
+fn catch_up(pipeline: &Path) -> anyhow::Result<Usage> {
+    measure(Command::new(binary()?).args(["--log", "warn", "run"]).arg(pipeline))
 }
 
 fn write_pipeline(folder: &Path, name: &str, brokers: &str, topic: &str) -> anyhow::Result<std::path::PathBuf> {
@@ -62,16 +77,30 @@ fn write_pipeline(folder: &Path, name: &str, brokers: &str, topic: &str) -> anyh
     Ok(file)
 }
 
-/// Microseconds by stage over all epochs.
-fn stages(progress: &Path) -> anyhow::Result<BTreeMap<String, u64>> {
-    let mut stages: BTreeMap<String, u64> = BTreeMap::new();
+/// Microseconds by stage over all epochs, in the order of the line. What the driver waits for the steps is shared out by what their threads did meanwhile.
+fn stages(progress: &Path) -> anyhow::Result<Vec<(&'static str, f64)>> {
+    let (mut stages, mut steps): (BTreeMap<String, f64>, [f64; 4]) = (BTreeMap::new(), [0.0; 4]);
     for line in std::fs::read_to_string(progress)?.lines() {
         let epoch: serde_json::Value = serde_json::from_str(line)?;
         for (stage, us) in epoch.pointer("/weir/stageUs").and_then(serde_json::Value::as_object).into_iter().flatten() {
-            *stages.entry(stage.clone()).or_default() += us.as_u64().unwrap_or(0);
+            *stages.entry(stage.clone()).or_default() += us.as_f64().unwrap_or(0.0);
+        }
+        for step in epoch.pointer("/weir/steps").and_then(serde_json::Value::as_array).into_iter().flatten() {
+            let us = |key: &str| step.get(key).and_then(serde_json::Value::as_f64).unwrap_or(0.0);
+            let plugin = [us("intoPluginUs"), us("inPluginUs"), us("outOfPluginUs")];
+            let (busy, around) = (us("busyUs"), us("busyUs") - plugin.iter().sum::<f64>());
+            for (sum, part) in steps.iter_mut().zip([plugin[0], plugin[1], plugin[2], around]) {
+                *sum += us("durationUs") * part / busy.max(1.0);
+            }
         }
     }
-    Ok(stages)
+    let mut stage = |name| (name, stages.remove(name).unwrap_or_default());
+    let [into, guests, out, around] = steps;
+    let steps = [("into guests", into), ("guests", guests), ("out of guests", out), ("group and merge", around)];
+    let mut all = vec![stage("read"), stage("decode")];
+    all.extend(steps);
+    all.extend(["state", "encode", "produce", "prepare", "commit", "forward"].map(stage));
+    Ok(all)
 }
 
 fn print(what: &str, usage: &Usage, records: u64) {

@@ -10,6 +10,8 @@ use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use weir_tests::kill::binary;
 
+use crate::usage::cpu_of;
+
 const RATE: &str = "5000";
 /// Rows before the measurement begins.
 const WARM_UP: usize = 10_000;
@@ -25,15 +27,25 @@ pub(crate) fn run(brokers: &str) -> anyhow::Result<serde_json::Value> {
     std::thread::sleep(Duration::from_secs(2));
     let mut weir = Command::new(binary()?).args(["--log", "warn", "run"]).arg(&pipeline).spawn()?;
     let measured = read(brokers, &format!("{name}.out"));
-    for child in [&mut traffic, &mut weir] {
-        child.kill()?;
-        child.wait()?;
-    }
-    let mut millis = measured?;
+    traffic.kill()?;
+    traffic.wait()?;
+    let idle = idle(weir.id());
+    weir.kill()?;
+    weir.wait()?;
+    let (mut millis, idle) = (measured?, idle?);
     millis.sort_unstable();
     let at = |share: f64| millis.get(((millis.len() - 1) as f64 * share) as usize).copied().unwrap_or_default();
     println!("\nlatency at {RATE} records/s, `asap`, exactly once: p50 {} ms, p99 {} ms, worst {} ms of {} rows", at(0.5), at(0.99), at(1.0), millis.len());
-    Ok(serde_json::json!({ "p50_ms": at(0.5), "p99_ms": at(0.99), "max_ms": at(1.0), "rows": millis.len() }))
+    println!("idle: {:.2} % of a core", idle * 100.0);
+    Ok(serde_json::json!({ "p50_ms": at(0.5), "p99_ms": at(0.99), "max_ms": at(1.0), "rows": millis.len(), "idle_share_of_a_core": idle }))
+}
+
+/// The share of a core that a pipeline uses to which nothing comes.
+fn idle(pid: u32) -> anyhow::Result<f64> {
+    std::thread::sleep(Duration::from_secs(3));
+    let (began, before) = (Instant::now(), cpu_of(pid)?);
+    std::thread::sleep(Duration::from_secs(20));
+    Ok((cpu_of(pid)? - before).as_secs_f64() / began.elapsed().as_secs_f64())
 }
 
 fn document(name: &str, brokers: &str) -> String {

@@ -32,3 +32,13 @@ pub(crate) fn wait(child: Child, began: Instant) -> anyhow::Result<Usage> {
     let time = |time: libc::timeval| Duration::from_secs(time.tv_sec.unsigned_abs()) + Duration::from_micros(time.tv_usec.unsigned_abs());
     Ok(Usage { cpu: time(used.ru_utime) + time(used.ru_stime), wall: began.elapsed(), peak_bytes: used.ru_maxrss.unsigned_abs() * 1024 })
 }
+
+/// The CPU time that a running process has used so far, by `/proc/PID/stat` (clock ticks of user and system time, proc(5)).
+pub(crate) fn cpu_of(pid: u32) -> anyhow::Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let fields = stat.rsplit_once(')').context("a process's name in parentheses")?.1;
+    let ticks: u64 = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<_, _>>()?;
+    // SAFETY: asks for a constant.
+    let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
+}

@@ -120,6 +120,7 @@ kafka = {{ topic = "{name}.dead", create = {{ partitions = 4, replication = 1 }}
         let report = check_places(&places, &Rules { delay_us: MINUTE_US, window_us: MINUTE_US, mode: self.mode }).unwrap();
         let report = report.into_result().unwrap_or_else(|faults| panic!("{faults:#}\nsee `{}`", self.folder.display()));
         println!("{}: {report}", self.name);
+        assert!(report.progress_is_whole, "an epoch was never told of; see `{}`", self.folder.display());
         report
     }
 

@@ -118,6 +118,7 @@ pub(super) struct Stats {
     times: Times,
     stage_us: std::collections::BTreeMap<&'static str, u64>,
     operators: Vec<crate::observe::progress::StateOperator>,
+    steps: Vec<crate::observe::progress::StepProgress>,
 }
 
 /// How a run ended.

@@ -64,6 +64,17 @@ pub enum Operator {
     Aggregate(Box<Aggregate>),
 }
 
+impl Operator {
+    /// What the step's plugin has cost so far.
+    #[must_use]
+    pub fn plugin_stats(&self) -> crate::plugin::Stats {
+        match self {
+            Self::Transform(transform) => transform.function.stats(),
+            Self::Aggregate(aggregate) => aggregate.stats(),
+        }
+    }
+}
+
 /// A declaration of event time and the watermark that follows from it.
 #[derive(Debug, Clone)]
 pub struct EventTimeNode {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Context as _;
 use xxhash_rust::xxh3::Xxh3Default;
 
+use super::clock::Stopwatch;
 use super::graph::{Graph, Letters, Node, Target};
 use crate::failpoint;
 use crate::format::{Lossy, row_json};
@@ -37,6 +38,8 @@ pub struct Staged {
     pub rejected: BTreeMap<String, u64>,
     /// What could not be written exactly.
     pub lossy: Lossy,
+    /// Microseconds of encoding; the rest of staging is the broker's.
+    pub encode_us: u64,
     /// What is in the transaction, to find a refused record again: sink or letters, topic, and the content hash of each record of a batch.
     batches: Vec<Batch>,
 }
@@ -69,13 +72,16 @@ pub(super) fn stage(
     for sink in &graph.sinks {
         let chunks = rows.get(&sink.input).map(Vec::as_slice).unwrap_or_default();
         staged.rows += chunks.iter().map(|chunk| chunk.rows.num_rows() as u64).sum::<u64>();
+        let mut watch = Stopwatch::start();
         match &sink.target {
             Target::Outbox(outbox) => {
                 let part = outbox.encode(epoch, chunks).with_context(|| format!("sink `{}`", sink.id))?;
+                staged.encode_us += watch.lap_us();
                 staged.outbox.extend((!part.is_empty()).then(|| (sink.id.clone(), part)));
             }
             Target::Records(encoder) => {
                 let (batches, lossy) = encoder.encode(chunks).with_context(|| format!("sink `{}`", sink.id))?;
+                staged.encode_us += watch.lap_us();
                 staged.lossy += lossy;
                 let transaction = open(&mut transaction)?;
                 for (chunk, mut batch) in chunks.iter().zip(batches) {

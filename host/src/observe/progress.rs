@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 use anyhow::Context as _;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::epoch::limits::Bound;
 
@@ -145,9 +145,41 @@ pub struct Own {
     pub idle_partitions: Vec<String>,
     /// Microseconds by stage.
     pub stage_us: BTreeMap<&'static str, u64>,
+    /// Every step, in the order of the data.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepProgress>,
+    /// The epoch was cut short after its commit, and this is told from its record by the start that carried it out: there are no durations.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub recovered: bool,
     /// Which plugin made the rows of each step: the digest.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub plugins: BTreeMap<String, String>,
+}
+
+/// A step, and what its plugin cost.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StepProgress {
+    /// The step's id.
+    pub id: String,
+    /// Rows that went in.
+    pub num_input_rows: u64,
+    /// Rows that came out.
+    pub num_output_rows: u64,
+    /// Microseconds that the epoch waited for it.
+    pub duration_us: u64,
+    /// Microseconds of all threads together.
+    pub busy_us: u64,
+    /// Of these, laying out arguments for the plugin.
+    pub into_plugin_us: u64,
+    /// Of these, in the plugin.
+    pub in_plugin_us: u64,
+    /// Of these, checking what it answered and making rows of it.
+    pub out_of_plugin_us: u64,
+    /// Plugin calls.
+    pub plugin_calls: u64,
+    /// Of these, calls that failed once and were tried again.
+    pub plugin_retries: u64,
 }
 
 /// The last records in memory, and all of them in a file.
@@ -155,6 +187,16 @@ pub struct Own {
 pub struct ProgressLog {
     recent: VecDeque<Progress>,
     file: Option<File>,
+    /// The lineage and number of the last epoch that is told of.
+    last: Option<Told>,
+}
+
+/// What is looked at in the last line of an earlier run.
+#[derive(Debug, Deserialize)]
+struct Told {
+    id: String,
+    #[serde(rename = "batchId")]
+    batch_id: u64,
 }
 
 impl ProgressLog {
@@ -163,11 +205,20 @@ impl ProgressLog {
     /// # Errors
     /// When the file can't be opened.
     pub fn open(state_dir: Option<&Path>) -> anyhow::Result<Self> {
-        let open = |folder: &Path| {
+        let mut log = Self { recent: VecDeque::with_capacity(RECENT), file: None, last: None };
+        if let Some(folder) = state_dir {
             let path = folder.join("progress.jsonl");
-            File::options().create(true).append(true).open(&path).with_context(|| format!("open `{}`", path.display()))
-        };
-        Ok(Self { recent: VecDeque::with_capacity(RECENT), file: state_dir.map(open).transpose()? })
+            let open = File::options().create(true).read(true).append(true).open(&path);
+            let (file, last) = open.and_then(mend).with_context(|| format!("open `{}`", path.display()))?;
+            (log.file, log.last) = (Some(file), last);
+        }
+        Ok(log)
+    }
+
+    /// Whether an epoch is the last that is told of.
+    #[must_use]
+    pub fn tells_of(&self, lineage: &str, epoch: u64) -> bool {
+        self.last.as_ref().is_some_and(|last| last.id == lineage && last.batch_id == epoch)
     }
 
     /// Adds a record.
@@ -180,6 +231,7 @@ impl ProgressLog {
             line.push(b'\n');
             file.write_all(&line).context("append to `progress.jsonl`")?;
         }
+        self.last = Some(Told { id: progress.id.clone(), batch_id: progress.batch_id });
         if self.recent.len() == RECENT {
             self.recent.pop_front();
         }
@@ -194,6 +246,22 @@ impl ProgressLog {
     }
 }
 
+/// Cuts off a last line that a crash has torn, and says what the last whole one tells of.
+fn mend(mut file: File) -> std::io::Result<(File, Option<Told>)> {
+    let len = file.metadata()?.len();
+    // NOTE: a line is a few kilobytes; one that is longer than this is not found, and its epoch is told of twice.
+    let from = len.saturating_sub(1 << 20);
+    file.seek(SeekFrom::Start(from))?;
+    let mut tail = Vec::new();
+    file.read_to_end(&mut tail)?;
+    let whole = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    if whole < tail.len() {
+        file.set_len(from + whole as u64)?;
+    }
+    let last = tail.get(..whole).unwrap_or_default().split(|byte| *byte == b'\n').rfind(|line| !line.is_empty());
+    Ok((file, last.and_then(|line| serde_json::from_slice(line).ok())))
+}
+
 /// A rate with one decimal, half up; none when there is no time to divide by.
 #[must_use]
 pub fn rate(rows: u64, millis: u64) -> Option<f64> {
@@ -206,6 +274,44 @@ pub fn rate(rows: u64, millis: u64) -> Option<f64> {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+
+    fn told(epoch: u64) -> Progress {
+        let sink = SinkProgress { description: String::new(), num_output_rows: 0 };
+        Progress {
+            id: "lineage".into(),
+            run_id: String::new(),
+            name: String::new(),
+            timestamp: String::new(),
+            batch_id: epoch,
+            batch_duration: 0,
+            num_input_rows: 0,
+            input_rows_per_second: None,
+            processed_rows_per_second: None,
+            duration_ms: BTreeMap::new(),
+            event_time: BTreeMap::new(),
+            state_operators: Vec::new(),
+            sources: Vec::new(),
+            sink,
+            weir: Own::default(),
+        }
+    }
+
+    #[test]
+    fn a_torn_last_line_is_cut_and_the_last_whole_one_is_known_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = ProgressLog::open(Some(folder.path())).unwrap();
+        assert!(!log.tells_of("lineage", 1));
+        log.push(told(1)).unwrap();
+        log.push(told(2)).unwrap();
+        let file = folder.path().join("progress.jsonl");
+        let whole = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, &whole[..whole.len() - 7]).unwrap();
+        let mut log = ProgressLog::open(Some(folder.path())).unwrap();
+        assert!(log.tells_of("lineage", 1) && !log.tells_of("lineage", 2) && !log.tells_of("another", 1));
+        log.push(told(2)).unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), whole);
+        assert!(ProgressLog::open(Some(folder.path())).unwrap().tells_of("lineage", 2));
+    }
 
     #[test]
     fn rates_have_one_decimal_and_none_stands_for_no_time() {

@@ -15,8 +15,8 @@ use anyhow::Context as _;
 use arrow_schema::SchemaRef;
 use rayon::prelude::*;
 
-use super::EpochTime;
 use super::group::{self, Partial};
+use super::{Busy, EpochTime};
 use crate::epoch::clock::Stopwatch;
 use crate::observe::progress::StateOperator;
 use crate::plugin::{self, StateIdentity};
@@ -66,6 +66,7 @@ pub struct Aggregate {
     /// Opened after recovery: before it, the state on disk may be an epoch behind.
     state: Option<StepState>,
     identity: IdentityId,
+    busy: Busy,
 }
 
 /// What an aggregate is made with.
@@ -103,6 +104,8 @@ pub struct Aggregated {
     pub late_rows: u64,
     /// For the progress record.
     pub operator: StateOperator,
+    /// Microseconds of all threads together.
+    pub busy_us: u64,
 }
 
 impl Aggregate {
@@ -119,7 +122,7 @@ impl Aggregate {
         }
         let identity = store.intern(&stored_identity(function.state_identity()))?;
         let grouping = Grouping { time, time_shift_us: i64::from(time_is_window_end), window, encoder, needs };
-        Ok(Self { id, function, grouping, mode, output, max_state_bytes, store, state: None, identity })
+        Ok(Self { id, function, grouping, mode, output, max_state_bytes, store, state: None, identity, busy: Busy::default() })
     }
 
     /// Runs an epoch's rows. What it changes is pending until [`Aggregate::commit`] or [`Aggregate::abort`].
@@ -135,7 +138,7 @@ impl Aggregate {
             .map(|unit| {
                 let chunks = chunks.get(unit).unwrap_or_default();
                 let named = || chunks.first().map_or_else(String::new, super::transform::chunk_name);
-                group::fold(&self.grouping, &self.function, time, chunks).with_context(named)
+                self.busy.with(|| group::fold(&self.grouping, &self.function, time, chunks)).with_context(named)
             })
             .collect();
         let partials: Vec<Partial> = folded.into_iter().collect::<anyhow::Result<_>>()?;
@@ -144,7 +147,13 @@ impl Aggregate {
         let chunks = self.emit(time, emitted)?;
         self.describe(&mut operator, &partials);
         operator.all_updates_time_ms += watch.lap_us() / 1_000;
-        Ok(Aggregated { chunks, late_rows: partials.iter().map(|partial| partial.late_rows).sum(), operator })
+        Ok(Aggregated { chunks, late_rows: partials.iter().map(|partial| partial.late_rows).sum(), operator, busy_us: self.busy.take_us() })
+    }
+
+    /// What the plugin has cost so far.
+    #[must_use]
+    pub fn stats(&self) -> plugin::Stats {
+        self.function.stats()
     }
 
     /// What the epoch changes, for its PREPARED record.
@@ -187,6 +196,7 @@ impl Aggregate {
             }
         }
         let state = self.state.as_mut().context("the states are not open: this is a defect")?;
+        let busy = &self.busy;
         let work = ShardWork {
             function: &self.function,
             mode: self.mode,
@@ -195,7 +205,7 @@ impl Aggregate {
             store: &self.store,
             max_state_bytes: self.max_state_bytes,
         };
-        let emitted: Vec<_> = state.shards_mut().par_iter_mut().zip(arrived).map(|(shard, arrived)| work.run(shard, arrived)).collect();
+        let emitted: Vec<_> = state.shards_mut().par_iter_mut().zip(arrived).map(|(shard, arrived)| busy.with(|| work.run(shard, arrived))).collect();
         let mut all = Vec::new();
         for shard in emitted {
             all.extend(shard?);

@@ -9,7 +9,9 @@ use rayon::prelude::*;
 
 use crate::format::raw::{self, RawRecords};
 use crate::format::{BadRecord, JsonDecoder};
+use crate::operator::place_of;
 use crate::rows::{Chunk, Origin};
+use crate::sink::dead_letter::{Content, Place};
 use crate::source::Records;
 
 /// How the records of a source become rows.
@@ -36,8 +38,19 @@ pub enum Decoder {
 pub struct DecodedRecords {
     /// The rows, a chunk a run, in order; runs without rows are left out.
     pub chunks: Vec<Chunk>,
-    /// The records that made no row, by run.
-    pub rejected: Vec<(Arc<Records>, Vec<BadRecord>)>,
+    /// The records that made no row.
+    pub rejected: Vec<RejectedRecord>,
+}
+
+/// A record that made no row: it goes to the dead letters.
+#[derive(Debug)]
+pub struct RejectedRecord {
+    /// Where it came from.
+    pub place: Option<Place>,
+    /// What is wrong with it.
+    pub bad: BadRecord,
+    /// The value as it came, as far as a dead letter keeps it.
+    pub content: Content,
 }
 
 impl Decoder {
@@ -49,16 +62,14 @@ impl Decoder {
         let done: Vec<_> = runs.into_par_iter().map(|run| self.decode_run(source, run)).collect();
         let mut all = DecodedRecords::default();
         for one in done {
-            let (chunk, records, rejected) = one?;
+            let (chunk, rejected) = one?;
             all.chunks.extend((chunk.rows.num_rows() > 0).then_some(chunk));
-            if !rejected.is_empty() {
-                all.rejected.push((records, rejected));
-            }
+            all.rejected.extend(rejected);
         }
         Ok(all)
     }
 
-    fn decode_run(&self, source: usize, records: Arc<Records>) -> anyhow::Result<(Chunk, Arc<Records>, Vec<BadRecord>)> {
+    fn decode_run(&self, source: usize, records: Arc<Records>) -> anyhow::Result<(Chunk, Vec<RejectedRecord>)> {
         let whole = |rows| (rows, None, Vec::new());
         let (rows, kept, rejected) = match self {
             Self::Raw { schema } => whole(raw_rows(&records)?.with_schema(Arc::clone(schema))?),
@@ -68,8 +79,13 @@ impl Decoder {
                 (rows, decoded.kept, decoded.rejected)
             }
         };
-        let origin = Origin::Records { source, records: Arc::clone(&records), index: kept.map(Into::into) };
-        Ok((Chunk { rows, origin }, records, rejected))
+        let content: Vec<_> = rejected.iter().map(|bad: &BadRecord| Content::value(records.values.get(bad.record as usize))).collect();
+        // IMPORTANT: what has become columns is not kept a second time as bytes; an epoch would take half as much memory again.
+        let records = Arc::new(Arc::unwrap_or_clone(records).without_contents());
+        let whole = Origin::Records { source, records: Arc::clone(&records), index: None };
+        let letter = |(bad, content): (BadRecord, Content)| RejectedRecord { place: place_of(&whole, bad.record as usize), bad, content };
+        let rejected = rejected.into_iter().zip(content).map(letter).collect();
+        Ok((Chunk { rows, origin: Origin::Records { source, records, index: kept.map(Into::into) } }, rejected))
     }
 }
 

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use rayon::prelude::*;
 
-use super::{EpochTime, RejectedRows};
+use super::{Busy, EpochTime, RejectedRows};
 use crate::failpoint;
 use crate::plugin;
 use crate::rows::Chunk;
@@ -21,6 +21,8 @@ pub struct Transformed {
     pub chunks: Vec<Chunk>,
     /// The rows that the plugin rejected.
     pub rejected: Vec<RejectedRows>,
+    /// Microseconds of all threads together.
+    pub busy_us: u64,
 }
 
 impl Transform {
@@ -30,8 +32,9 @@ impl Transform {
     /// The first chunk, in order, that failed twice.
     pub fn run(&self, time: &EpochTime, chunks: Vec<Chunk>) -> anyhow::Result<Transformed> {
         let context = time.context();
-        let done: Vec<_> = chunks.into_par_iter().map(|chunk| self.run_chunk(&context, chunk)).collect();
-        let mut all = Transformed::default();
+        let busy = Busy::default();
+        let done: Vec<_> = chunks.into_par_iter().map(|chunk| busy.with(|| self.run_chunk(&context, chunk))).collect();
+        let mut all = Transformed { busy_us: busy.take_us(), ..Transformed::default() };
         for one in done {
             let (chunk, rejected) = one?;
             all.chunks.extend(chunk.filter(|chunk| chunk.rows.num_rows() > 0));

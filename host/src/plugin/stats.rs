@@ -28,6 +28,26 @@ pub struct Stats {
     pub time_out: Duration,
 }
 
+impl Stats {
+    /// What has come since `before`.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        let time = |now: Duration, before: Duration| now.saturating_sub(before);
+        Self {
+            calls: self.calls.saturating_sub(before.calls),
+            retries: self.retries.saturating_sub(before.retries),
+            failures: self.failures.saturating_sub(before.failures),
+            instances: self.instances.saturating_sub(before.instances),
+            recycled: self.recycled.saturating_sub(before.recycled),
+            bytes_in: self.bytes_in.saturating_sub(before.bytes_in),
+            bytes_out: self.bytes_out.saturating_sub(before.bytes_out),
+            time_in: time(self.time_in, before.time_in),
+            time_guest: time(self.time_guest, before.time_guest),
+            time_out: time(self.time_out, before.time_out),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     calls: AtomicU64,

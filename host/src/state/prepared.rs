@@ -43,14 +43,32 @@ pub struct EpochRecord {
     pub plugins: BTreeMap<String, String>,
     /// Files that are written under temporary names, to be renamed after the commit point.
     pub staged_files: Vec<StagedFile>,
-    /// Totals since the beginning of the lineage, by name.
-    pub counters: BTreeMap<String, u64>,
+    /// What the epoch counted: its progress record is told from this when a crash came before it was written.
+    pub counts: EpochCounts,
+}
+
+/// What an epoch counted. Rows read are the source's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EpochCounts {
+    /// Rows that went to sinks, dead letters not counted.
+    pub output_rows: u64,
+    /// Rows behind the watermark, each once a window.
+    pub late_rows: u64,
+    /// Rows without an event time.
+    pub null_event_time_rows: u64,
+    /// Values that could not be written exactly.
+    pub lossy_values: u64,
+    /// Dead letters, by code.
+    pub rejected: BTreeMap<String, u64>,
 }
 
 /// What an epoch read of a source.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceRecord {
+    /// How many records were read: fewer than offsets, because logs have gaps.
+    pub rows: u64,
     /// By partition, as `topic/number`. Every partition that the source knows is here, also when nothing was read of it.
     pub partitions: BTreeMap<String, PartitionRecord>,
 }
@@ -136,7 +154,7 @@ impl EpochRecord {
             event_times: BTreeMap::new(),
             plugins: BTreeMap::new(),
             staged_files: Vec::new(),
-            counters: BTreeMap::new(),
+            counts: EpochCounts::default(),
         }
     }
 }

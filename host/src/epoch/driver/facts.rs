@@ -76,7 +76,7 @@ impl Driver {
                 Err(error) => return Err(error.into()),
             };
             let partitions = offers.iter().map(|offer| (offer.partition.to_string(), PartitionRecord { from: offer.position.0, to: offer.position.0 }));
-            record.sources.insert(node.id.clone(), SourceRecord { partitions: partitions.collect() });
+            record.sources.insert(node.id.clone(), SourceRecord { rows: 0, partitions: partitions.collect() });
         }
         Ok(self.durable(|store| store.begin(&record)))
     }
@@ -104,6 +104,7 @@ impl Driver {
         let committed = self.parts.store.read().context("read COMMITTED")?.committed;
         let record = committed.context("COMMITTED is gone: this is a defect")?.record;
         self.restore_trackers(&record)?;
+        self.retell(&record)?;
         self.committed = Some(record);
         let positions = self.positions();
         for node in &mut self.parts.graph.sources {

@@ -97,7 +97,7 @@ impl Driver {
             }
             None => {
                 tracing::info!(epoch = prepared.record().epoch, "rolled forward an epoch that was cut short after its commit");
-                self.committed = None; // the next wait puts everything in its place
+                self.committed = None; // the next wait puts everything in its place, and tells of the epoch
                 Ok(())
             }
         }

@@ -12,11 +12,13 @@ use crate::epoch::graph::{Graph, Node, Operator};
 use crate::epoch::plan::{self, Plan};
 use crate::epoch::stage::{self, StageError};
 use crate::failpoint;
-use crate::format::{BadRecord, row_json};
+use crate::format::row_json;
+use crate::observe::progress::StepProgress;
+use crate::operator::decode::RejectedRecord;
 use crate::operator::{EpochTime, RejectedRows, place_of};
-use crate::rows::{Chunk, Origin};
+use crate::rows::Chunk;
 use crate::sink::dead_letter::{Content, DeadLetter, Kind};
-use crate::source::{Cut, Partition, Records, SourceError};
+use crate::source::{Cut, Partition, SourceError};
 use crate::state::{Delta, OutboxPart, Prepared};
 use crate::time::EventTime;
 
@@ -85,7 +87,8 @@ impl Driver {
             }
             Err(error) => return Ok(self.answer(&error)),
         }
-        stats.stage_us.insert("stage", watch.lap_us());
+        stats.stage_us.insert("encode", staged.encode_us);
+        stats.stage_us.insert("produce", watch.lap_us().saturating_sub(staged.encode_us));
         let trackers = self.advance(&plan, &newest);
         failpoint::hit(failpoint::STAGED);
         tracing::trace!(epoch = plan.time.epoch, attempt = %draft.attempt, "staged");
@@ -103,9 +106,7 @@ impl Driver {
         failpoint::hit(failpoint::READ);
         let decoded = node.decoder.decode(number, records)?; // 3 DECODE
         let id = node.id.clone();
-        for (records, rejected) in decoded.rejected {
-            flow.letters.extend(rejected.into_iter().map(|bad| record_letter(&id, flow.time.epoch, &records, bad)));
-        }
+        flow.letters.extend(decoded.rejected.into_iter().map(|rejected| record_letter(&id, flow.time.epoch, rejected)));
         *flow.stats.stage_us.entry("decode").or_default() += flow.watch.lap_us();
         self.output(Node::Source(number), &id, decoded.chunks, flow)?;
         Ok(())
@@ -116,23 +117,38 @@ impl Driver {
         let Some(step) = self.parts.graph.steps.get_mut(number) else { return Ok(()) };
         let input: Vec<Chunk> = step.inputs.iter().flat_map(|input| flow.take(*input)).collect();
         let place = || format!("step `{}`, epoch {}", step.id, flow.time.epoch);
-        let (chunks, rejected) = match &mut step.operator {
+        let (input_rows, before) = (rows_of(&input), step.operator.plugin_stats());
+        let (chunks, rejected, busy_us) = match &mut step.operator {
             Operator::Transform(transform) => {
                 let done = transform.run(flow.time, input).with_context(place)?;
-                (done.chunks, done.rejected)
+                (done.chunks, done.rejected, done.busy_us)
             }
             Operator::Aggregate(aggregate) => {
                 let done = aggregate.run(flow.time, &input).with_context(place)?;
                 flow.stats.late_rows += done.late_rows;
                 flow.stats.operators.push(done.operator);
-                (done.chunks, Vec::new())
+                (done.chunks, Vec::new(), done.busy_us)
             }
         };
         let (id, digest) = (step.id.clone(), step.digest.clone());
         for rows in rejected {
             flow.letters.extend(row_letters(&id, Some(&digest), flow.time.epoch, &rows)?);
         }
-        *flow.stats.stage_us.entry("steps").or_default() += flow.watch.lap_us();
+        let duration_us = flow.watch.lap_us();
+        *flow.stats.stage_us.entry("steps").or_default() += duration_us;
+        let plugin = step.operator.plugin_stats().since(&before);
+        flow.stats.steps.push(StepProgress {
+            id: id.clone(),
+            num_input_rows: input_rows,
+            num_output_rows: rows_of(&chunks),
+            duration_us,
+            busy_us,
+            into_plugin_us: micros(plugin.time_in),
+            in_plugin_us: micros(plugin.time_guest),
+            out_of_plugin_us: micros(plugin.time_out),
+            plugin_calls: plugin.calls,
+            plugin_retries: plugin.retries,
+        });
         self.output(Node::Step(number), &id, chunks, flow)
     }
 
@@ -222,24 +238,21 @@ impl<'a> Flow<'a> {
     }
 }
 
+fn rows_of(chunks: &[Chunk]) -> u64 {
+    chunks.iter().map(|chunk| chunk.rows.num_rows() as u64).sum()
+}
+
+fn micros(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
 fn codes(undeliverable: &[crate::sink::Undeliverable]) -> String {
     let codes: std::collections::BTreeSet<&str> = undeliverable.iter().map(|record| record.code.as_str()).collect();
     codes.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-fn record_letter(source: &str, epoch: u64, records: &Arc<Records>, bad: BadRecord) -> DeadLetter {
-    let record = bad.record as usize;
-    let origin = Origin::Records { source: 0, records: Arc::clone(records), index: None };
-    DeadLetter {
-        kind: Kind::Record,
-        code: bad.code.to_owned(),
-        reason: bad.reason,
-        step: source.to_owned(),
-        plugin: None,
-        epoch,
-        source: place_of(&origin, record),
-        content: Content::value(records.values.get(record)),
-    }
+fn record_letter(source: &str, epoch: u64, RejectedRecord { place, bad, content }: RejectedRecord) -> DeadLetter {
+    DeadLetter { kind: Kind::Record, code: bad.code.to_owned(), reason: bad.reason, step: source.to_owned(), plugin: None, epoch, source: place, content }
 }
 
 fn row_letters(step: &str, plugin: Option<&str>, epoch: u64, rows: &RejectedRows) -> anyhow::Result<Vec<DeadLetter>> {

@@ -9,15 +9,14 @@ use crate::epoch::plan::SourcePlan;
 use crate::failpoint;
 use crate::observe::progress::{Offsets, Own, Progress, SinkProgress, SourceProgress, rate};
 use crate::source::{Offset, Partition};
-use crate::state::{EpochRecord, EventTimeRecord, PartitionRecord, Prepared, SourceRecord};
-use crate::time::watermark::Tracker;
+use crate::state::{EpochCounts, EpochRecord, EventTimeRecord, PartitionRecord, Prepared, SourceRecord};
 
 /// The header of an epoch's PREPARED record.
 pub(super) fn record(graph: &Graph, made: &Made, draft: &Draft) -> EpochRecord {
     let time = &made.plan.time;
-    let sources = graph.sources.iter().zip(&made.plan.sources).map(|(node, plan)| {
+    let sources = graph.sources.iter().zip(&made.plan.sources).zip(&made.stats.input_rows).map(|((node, plan), rows)| {
         let partitions = plan.ranges.iter().map(|range| (range.partition.to_string(), PartitionRecord { from: range.from.0, to: range.to.0 }));
-        (node.id.clone(), SourceRecord { partitions: partitions.collect() })
+        (node.id.clone(), SourceRecord { rows: *rows, partitions: partitions.collect() })
     });
     let declared = graph.event_times.iter().filter(|declared| declared.rule.is_some());
     let event_times = declared.zip(&made.trackers).map(|(declared, tracker)| {
@@ -35,6 +34,13 @@ pub(super) fn record(graph: &Graph, made: &Made, draft: &Draft) -> EpochRecord {
         sources: sources.collect(),
         event_times: event_times.collect(),
         plugins: graph.steps.iter().map(|step| (step.id.clone(), step.digest.clone())).collect(),
+        counts: EpochCounts {
+            output_rows: made.staged.rows,
+            late_rows: made.stats.late_rows,
+            null_event_time_rows: made.stats.null_event_time_rows,
+            lossy_values: made.staged.lossy.non_finite + made.staged.lossy.bad_timestamps + made.staged.lossy.bad_json,
+            rejected: made.staged.rejected.clone(),
+        },
         ..EpochRecord::beginning(String::new())
     }
 }
@@ -66,7 +72,12 @@ impl Driver {
             state_operators: std::mem::take(&mut made.stats.operators),
             sources: sources.collect(),
             sink: SinkProgress { description: self.describe_sinks(), num_output_rows: made.staged.rows },
-            weir: own(&made, record),
+            weir: Own {
+                bound_by: made.plan.sources.iter().find_map(|source| source.bound),
+                stage_us: std::mem::take(&mut made.stats.stage_us),
+                steps: std::mem::take(&mut made.stats.steps),
+                ..Own::of(record)
+            },
         };
         tracing::info!(
             epoch = progress.batch_id,
@@ -81,6 +92,33 @@ impl Driver {
         self.parts.progress.push(progress)?;
         failpoint::hit(failpoint::TOLD);
         Ok(())
+    }
+
+    /// Tells of the committed epoch from its record, if a crash came before its progress was written: then the records of a folder, added up, are all that happened.
+    pub(super) fn retell(&mut self, record: &EpochRecord) -> anyhow::Result<()> {
+        if record.epoch == 0 || self.parts.progress.tells_of(&record.lineage, record.epoch) {
+            return Ok(());
+        }
+        let sources = self.parts.graph.sources.iter().filter_map(|node| Some((node.source.description(), record.sources.get(&node.id)?)));
+        let sources: Vec<_> = sources.map(|(description, source)| retold_source(description, source)).collect();
+        let watermark = |ms: i64| crate::time::Watermark(ms).to_string();
+        self.parts.progress.push(Progress {
+            id: record.lineage.clone(),
+            run_id: self.run.id.clone(),
+            name: self.parts.name.clone(),
+            timestamp: watermark(record.clock_us.div_euclid(1_000)),
+            batch_id: record.epoch,
+            batch_duration: 0,
+            num_input_rows: sources.iter().map(|source| source.num_input_rows).sum(),
+            input_rows_per_second: None,
+            processed_rows_per_second: None,
+            duration_ms: BTreeMap::new(),
+            event_time: record.eviction_watermark_ms.map(|ms| ("watermark", watermark(ms))).into_iter().collect(),
+            state_operators: Vec::new(),
+            sources,
+            sink: SinkProgress { description: self.describe_sinks(), num_output_rows: record.counts.output_rows },
+            weir: Own { recovered: true, ..Own::of(record) },
+        })
     }
 
     fn describe_sinks(&self) -> String {
@@ -103,19 +141,43 @@ impl Graph {
     }
 }
 
-fn own(made: &Made, record: &EpochRecord) -> Own {
-    let idle = made.trackers.iter().flat_map(Tracker::partitions).filter(|(_, clock)| clock.idle);
-    Own {
-        attempt: format!("{:016x}", record.attempt),
-        late_rows: made.stats.late_rows,
-        null_event_time_rows: made.stats.null_event_time_rows,
-        rejected: made.staged.rejected.clone(),
-        lossy_values: made.staged.lossy.non_finite + made.staged.lossy.bad_timestamps + made.staged.lossy.bad_json,
-        bound_by: made.plan.sources.iter().find_map(|source| source.bound),
-        watermark_after: crate::epoch::plan::global(&made.trackers).map(|watermark| watermark.to_string()),
-        idle_partitions: idle.map(|(partition, _)| partition.to_string()).collect(),
-        stage_us: made.stats.stage_us.clone(),
-        plugins: record.plugins.clone(),
+impl Own {
+    /// What the record of an epoch says.
+    fn of(record: &EpochRecord) -> Self {
+        let EpochCounts { late_rows, null_event_time_rows, lossy_values, ref rejected, .. } = record.counts;
+        let idle = record.event_times.values().flat_map(|times| &times.partitions).filter(|(_, clock)| clock.idle);
+        Self {
+            attempt: format!("{:016x}", record.attempt),
+            late_rows,
+            null_event_time_rows,
+            rejected: rejected.clone(),
+            lossy_values,
+            watermark_after: record.event_times.values().map(|times| times.watermark).min().map(|watermark| watermark.to_string()),
+            idle_partitions: idle.map(|(partition, _)| partition.clone()).collect(),
+            plugins: record.plugins.clone(),
+            ..Self::default()
+        }
+    }
+}
+
+fn retold_source(description: String, source: &SourceRecord) -> SourceProgress {
+    let mut ends = [Offsets::new(), Offsets::new()];
+    for (name, range) in &source.partitions {
+        let (topic, number) = name.rsplit_once('/').unwrap_or((name, ""));
+        for (ends, offset) in ends.iter_mut().zip([range.from, range.to]) {
+            ends.entry(topic.to_owned()).or_default().insert(number.to_owned(), offset);
+        }
+    }
+    let [start_offset, end_offset] = ends;
+    SourceProgress {
+        description,
+        start_offset,
+        latest_offset: end_offset.clone(),
+        end_offset,
+        num_input_rows: source.rows,
+        input_rows_per_second: None,
+        processed_rows_per_second: None,
+        metrics: BTreeMap::new(),
     }
 }
 
@@ -164,7 +226,7 @@ fn spark_durations(stage_us: &BTreeMap<&'static str, u64>, whole_ms: u64) -> BTr
     let sum = |stages: &[&str]| stages.iter().filter_map(|stage| stage_us.get(stage)).sum::<u64>().div_ceil(1_000);
     BTreeMap::from([
         ("getBatch", sum(&["read", "decode"])),
-        ("addBatch", sum(&["steps", "stage"])),
+        ("addBatch", sum(&["steps", "encode", "produce"])),
         ("walCommit", sum(&["state", "prepare"])),
         ("commitOffsets", sum(&["commit"])),
         ("commitBatch", sum(&["forward"])),

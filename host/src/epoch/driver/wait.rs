@@ -1,5 +1,6 @@
 //! Between epochs: looks at what the sources have, asks the trigger, and waits.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Driver, Ended, Until, fresh_attempt};
@@ -9,6 +10,7 @@ use crate::epoch::plan::{self, Plan, SourcePlan};
 use crate::epoch::trigger::{Decision, Moment, Trigger};
 use crate::operator::EpochTime;
 use crate::source::{Positions, SourceError};
+use crate::time::EventTime;
 
 /// Brokers forget the offsets of a group without members after seven days (`offsets.retention.minutes`); a day leaves time for a weekend.
 const RENEWAL: Duration = Duration::from_hours(24);
@@ -38,6 +40,7 @@ impl Driver {
                 return Ok(Waited::Outcome(Outcome::EpochDue(fresh_attempt()?)));
             }
             let Some(sources) = self.look()? else { continue };
+            self.grow_idle(&sources);
             let moment = Moment {
                 now: self.parts.clock.now(),
                 last: self.run.last_begin,
@@ -61,10 +64,9 @@ impl Driver {
     /// Step 1, PLAN: the ranges that the limits allow, and the clock and watermarks that hold for the whole epoch.
     fn plan(&self, sources: Vec<SourcePlan>) -> Plan {
         let before = self.committed.as_ref();
-        let clock = event_time(self.parts.clock.now()).0.max(before.map_or(i64::MIN, |record| record.clock_us));
         let time = EpochTime {
             epoch: before.map_or(0, |record| record.epoch) + 1,
-            clock: crate::time::EventTime(clock),
+            clock: self.clock(),
             eviction: plan::global(&self.trackers),
             // L(N) = E(N-1); nothing is late in the first epoch but what is behind 0 (W-5, W-8).
             late: plan::global(&self.trackers)
@@ -99,6 +101,26 @@ impl Driver {
         }
         let frozen = |source: usize| self.frozen.as_ref().and_then(|frozen| frozen.get(source).cloned());
         Ok(Some(offers.into_iter().enumerate().map(|(source, offers)| SourcePlan::new(offers, frozen(source), &limits, count)).collect()))
+    }
+
+    /// Partitions grow idle between epochs, too: where some have fallen silent and nothing comes in any more, no epoch would notice (F-2). What follows is in the
+    /// record of the next epoch; until then a restart begins to wait again.
+    fn grow_idle(&mut self, sources: &[SourcePlan]) {
+        if sources.iter().any(SourcePlan::has_records) {
+            return; // the epoch that reads them will see
+        }
+        let clock = self.clock();
+        let declared = self.parts.graph.event_times.iter().filter(|declared| declared.rule.is_some());
+        for (declared, tracker) in declared.zip(&mut self.trackers) {
+            let sources: Vec<_> = declared.sources.iter().filter_map(|source| sources.get(*source)).collect();
+            *tracker = plan::advance(tracker, &sources, &BTreeMap::new(), clock);
+        }
+    }
+
+    /// The clock of an epoch that is planned now; it never turns back.
+    fn clock(&self) -> EventTime {
+        let before = self.committed.as_ref().map_or(i64::MIN, |record| record.clock_us);
+        EventTime(event_time(self.parts.clock.now()).0.max(before))
     }
 
     /// Whether an epoch without records would close windows: the watermark has moved past the one that the last epoch used (B-4).

@@ -20,7 +20,7 @@ impl Aggregate {
     /// The rows of the emitted groups, in their order.
     pub(super) fn emit(&self, time: &EpochTime, emitted: Vec<Emitted>) -> anyhow::Result<Vec<Chunk>> {
         let context = time.context();
-        let chunks: Vec<_> = calls(&emitted).into_par_iter().map(|groups| self.finish(&context, groups)).collect();
+        let chunks: Vec<_> = calls(&emitted).into_par_iter().map(|groups| self.busy.with(|| self.finish(&context, groups))).collect();
         chunks.into_iter().collect()
     }
 

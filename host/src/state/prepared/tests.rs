@@ -15,11 +15,11 @@ fn record() -> EpochRecord {
         clock_us: 1_700_000_000_000_000,
         eviction_watermark_ms: Some(60_000),
         late_watermark_ms: None,
-        sources: BTreeMap::from([("events".into(), SourceRecord { partitions: BTreeMap::from([("ad-events/0".into(), partition)]) })]),
+        sources: BTreeMap::from([("events".into(), SourceRecord { rows: 14, partitions: BTreeMap::from([("ad-events/0".into(), partition)]) })]),
         event_times: BTreeMap::from([("events".into(), event_time)]),
         plugins: BTreeMap::from([("clean".into(), "ab12".into())]),
         staged_files: vec![StagedFile { sink: "out".into(), staged: ".7.tmp".into(), published: "7.json".into(), rows: 3 }],
-        counters: BTreeMap::from([("late_rows".into(), 12)]),
+        counts: EpochCounts { late_rows: 12, rejected: BTreeMap::from([("json-syntax".into(), 3)]), ..EpochCounts::default() },
         ..EpochRecord::beginning("3fd4d6f6-0d2c-4f4e-9a55-0f6a4a2f5d11".into())
     }
 }
@@ -57,9 +57,11 @@ fn the_frame_is_pinned() {
     let made = Prepared::new(record, &BTreeMap::from([("s".to_owned(), delta)]), &[OutboxPart { sink: "o", bytes: b"out" }]).unwrap();
     let header = concat!(
         r#"{"lineage":"l","epoch":0,"attempt":"0000000000000000","base":"","clock_us":0,"eviction_watermark_ms":null,"late_watermark_ms":null,"#,
-        r#""sources":{},"event_times":{},"plugins":{},"staged_files":[],"counters":{}}"#
+        r#""sources":{},"event_times":{},"plugins":{},"staged_files":[],"#,
+        r#""counts":{"output_rows":0,"late_rows":0,"null_event_time_rows":0,"lossy_values":0,"rejected":{}}}"#
     );
-    let mut expected = b"weirPREP\xce\x01".to_vec();
+    let mut expected = b"weirPREP".to_vec();
+    varint::write(header.len() as u64, &mut expected);
     expected.extend_from_slice(header.as_bytes());
     expected.extend_from_slice(b"\x01\x01s\x0d\x01\x01k\x01v\x02\x01d\x03\x01f\x01t\x01\x01o\x03out");
     expected.extend_from_slice(&xxh3_64(&expected).to_le_bytes());
