@@ -9,6 +9,7 @@ mod marker;
 pub(crate) mod records;
 
 use bytes::{Bytes, BytesMut};
+use crc::{CRC_32_ISCSI, Crc, Table};
 
 pub(crate) use marker::marker;
 
@@ -107,15 +108,11 @@ impl Batch {
         let header = Header::parse(data)?;
         let covered = data.get(CRC_END..).unwrap_or_default();
         let sum = data.get(CRC_AT..CRC_END).unwrap_or_default();
-        if crc32c::crc32c(covered).to_be_bytes() != sum {
+        if checksum(covered).to_be_bytes() != sum {
             return Err(ErrorCode::CorruptMessage);
         }
         header.check()?;
         Ok(Self { header, data: BytesMut::from(&data[..]) })
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.data.len()
     }
 
     /// The records, as they are, possibly compressed.
@@ -129,7 +126,7 @@ impl Batch {
         self.header.max_timestamp = now_ms;
         self.put(CRC_END, &self.header.attributes.to_be_bytes());
         self.put(MAX_TIMESTAMP_AT, &now_ms.to_be_bytes());
-        let sum = crc32c::crc32c(self.data.get(CRC_END..).unwrap_or_default());
+        let sum = checksum(self.data.get(CRC_END..).unwrap_or_default());
         self.put(CRC_AT, &sum.to_be_bytes());
     }
 
@@ -145,6 +142,13 @@ impl Batch {
             place.copy_from_slice(bytes);
         }
     }
+}
+
+/// The sum that batches carry: CRC-32C.
+fn checksum(bytes: &[u8]) -> u32 {
+    // Sixteen tables: three times the speed of one.
+    static CRC_32C: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
+    CRC_32C.checksum(bytes)
 }
 
 /// The bytes of a field.

@@ -28,6 +28,7 @@ struct Arguments {
 
 fn main() -> std::io::Result<()> {
     let arguments = Arguments::parse();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let broker = Broker::bind(Config {
         listen: arguments.listen,
         retention_bytes: arguments.retention_bytes,

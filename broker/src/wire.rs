@@ -63,6 +63,17 @@ macro_rules! wire {
                 to.tags();
             }
         }
+
+        #[cfg(test)]
+        impl $crate::wire::tests::Sample for $name {
+            fn sample(version: i16, numbers: &mut $crate::wire::tests::Numbers) -> Self {
+                let mut sample = Self::default();
+                $(if $crate::wire::exists!(version, $($($versions)+)?) {
+                    sample.$field = $crate::wire::tests::Sample::sample(version, numbers);
+                })*
+                sample
+            }
+        }
     )+};
 }
 
@@ -211,4 +222,4 @@ impl<T: Wire> Wire for Vec<T> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

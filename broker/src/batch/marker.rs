@@ -2,7 +2,7 @@
 
 use bytes::{BufMut as _, BytesMut};
 
-use super::{Batch, CONTROL, Header, TRANSACTIONAL};
+use super::{Batch, CONTROL, Header, TRANSACTIONAL, checksum};
 
 /// Commit or abort of a producer's transaction, as one control record.
 pub(crate) fn marker(producer_id: i64, producer_epoch: i16, is_commit: bool, now_ms: i64) -> Batch {
@@ -22,7 +22,7 @@ pub(crate) fn marker(producer_id: i64, producer_epoch: i16, is_commit: bool, now
     data.put_i32((9 + covered.len()) as i32);
     data.put_i32(0);
     data.put_i8(2);
-    data.put_u32(crc32c::crc32c(&covered));
+    data.put_u32(checksum(&covered));
     data.extend_from_slice(&covered);
     Batch { header, data }
 }

@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
 use bytes::BufMut as _;
 
 use super::*;
@@ -32,7 +34,7 @@ pub(crate) fn client_batch(producer: (i64, i16, i32), attributes: i16, records: 
     data.put_i32(9 + covered.len() as i32);
     data.put_i32(-1);
     data.put_i8(2);
-    data.put_u32(crc32c::crc32c(&covered));
+    data.put_u32(checksum(&covered));
     data.extend_from_slice(&covered);
     data.freeze()
 }
@@ -78,7 +80,7 @@ fn a_stamped_batch_has_the_time_of_its_arrival_and_a_new_checksum() {
 #[test]
 fn a_marker_is_a_batch_of_one_control_record() {
     let data = marker(7, 3, true, 1_000).placed_at(0);
-    assert_eq!(crc32c::crc32c(&data[CRC_END..]).to_be_bytes(), data[CRC_AT..CRC_END]);
+    assert_eq!(checksum(&data[CRC_END..]).to_be_bytes(), data[CRC_AT..CRC_END]);
     let header = Header::parse(&data).unwrap();
     assert_eq!((header.producer_id, header.producer_epoch, header.count), (7, 3, 1));
     assert_eq!(records::walk(&data[HEADER_BYTES..]).count(), 1);
@@ -92,7 +94,7 @@ fn a_batch_that_lies_is_refused() {
     let with = |at: usize, bytes: &[u8]| {
         let mut bad = BytesMut::from(&good[..]);
         bad[at..at + bytes.len()].copy_from_slice(bytes);
-        let sum = crc32c::crc32c(&bad[CRC_END..]);
+        let sum = checksum(&bad[CRC_END..]);
         bad[CRC_AT..CRC_END].copy_from_slice(&sum.to_be_bytes());
         Batch::of_client(&bad.freeze()).err()
     };

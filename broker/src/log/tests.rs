@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
 use super::*;
 use crate::batch::tests::{client_batch, plain, sequenced};
 

@@ -49,6 +49,12 @@ macro_rules! apis {
         $(impl Request for $request {
             type Response = $response;
         })*
+
+        /// Calls something with each kind of request.
+        #[cfg(test)]
+        pub(crate) fn for_each(visit: &mut impl crate::wire::tests::Visit) {
+            $(visit.visit::<$request>(Api::$name);)*
+        }
     };
 }
 
