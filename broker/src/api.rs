@@ -94,6 +94,7 @@ fn answer_at_once(shared: &Shared, client: &Client, call: Call, now: Now) -> Res
         Api::IncrementalAlterConfigs => call.with(|request, _| configs::alter_incrementally(node, request)),
         Api::Heartbeat => call.with(|request, _| groups::heartbeat(node, request, now)),
         Api::LeaveGroup => call.with(|request, version| groups::leave(node, request, version, now)),
+        Api::ConsumerGroupHeartbeat => call.with(|_: ConsumerGroupHeartbeatRequest, _| groups::no_new_protocol()),
         Api::ListGroups => call.with(|request, _| groups::list(node, request)),
         Api::DescribeGroups => call.with(|request, _| groups::describe(node, request)),
         Api::DeleteGroups => call.with(|request, _| groups::delete(node, request)),

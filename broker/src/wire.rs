@@ -28,6 +28,10 @@ pub(crate) trait Wire: Sized {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Records(pub(crate) Vec<Bytes>);
 
+/// A struct that may be null, and always is here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Null;
+
 /// Structs of the protocol. `field: Type [4..] = -1` exists from version 4 on and is -1 before; without brackets it always exists.
 ///
 /// Tagged fields are optional by their nature: they are skipped when read and never written.
@@ -191,6 +195,16 @@ impl Wire for Records {
     fn write(&self, to: &mut Writer) {
         to.length(Some(self.0.iter().map(Bytes::len).sum()));
         self.0.iter().for_each(|batch| to.share(batch));
+    }
+}
+
+impl Wire for Null {
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        if i8::read(from)? < 0 { Ok(Self) } else { Err(Malformed("a struct is not null")) }
+    }
+
+    fn write(&self, to: &mut Writer) {
+        (-1i8).write(to);
     }
 }
 

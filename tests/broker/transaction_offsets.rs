@@ -23,7 +23,7 @@ fn offsets_of_two_groups_are_committed_or_aborted_with_the_records() {
     let (topic, positions, marks) = (topic(1, &[]), unique("positions"), unique("marks"));
     let sender = transactional(&unique("id"));
     let (of_positions, of_marks) = (of_group(&positions, &[]), of_group(&marks, &[]));
-    let mut send_all = |round: i64| {
+    let send_all = |round: i64| {
         sender.begin_transaction().unwrap();
         send(&sender, &topic, &round.to_string());
         let (metadata, mark) = (format!("round {round}"), round << 40);

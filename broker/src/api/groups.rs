@@ -75,6 +75,12 @@ pub(super) fn leave(node: &mut Node, request: LeaveGroupRequest, version: i16, n
     LeaveGroupResponse { members: members.collect(), ..LeaveGroupResponse::default() }
 }
 
+/// What Apache Kafka answers when it is configured for the classic protocol alone.
+pub(super) fn no_new_protocol() -> ConsumerGroupHeartbeatResponse {
+    let why = "groups speak the classic protocol here: set group.protocol=classic";
+    ConsumerGroupHeartbeatResponse { error: ErrorCode::UnsupportedVersion, error_message: Some(why.to_owned()), ..ConsumerGroupHeartbeatResponse::default() }
+}
+
 pub(super) fn list(node: &Node, request: ListGroupsRequest) -> ListGroupsResponse {
     const CLASSIC: &str = "classic";
     let has = |filter: &[String], name: &str| filter.is_empty() || filter.iter().any(|wanted| wanted.eq_ignore_ascii_case(name));

@@ -1,7 +1,8 @@
 //! What this broker can be asked, and in which versions.
 //!
 //! The oldest versions are those of Apache Kafka 4; the newest stop before topic ids, share groups and the second transaction protocol. Group management is the
-//! classic protocol: a client that wants the new one (`group.protocol=consumer`) finds no `ConsumerGroupHeartbeat` here, and fails at once.
+//! classic protocol. A client that wants the new one (`group.protocol=consumer`) is told that it is not spoken, and fails at once: if `ConsumerGroupHeartbeat` were not
+//! in the list, librdkafka would look for another coordinator for ever, and deliver nothing.
 
 use std::ops::RangeInclusive;
 
@@ -92,4 +93,5 @@ apis! {
     61 DescribeProducers 0..=0, flexible from 0, DescribeProducersRequest => DescribeProducersResponse;
     65 DescribeTransactions 0..=0, flexible from 0, DescribeTransactionsRequest => DescribeTransactionsResponse;
     66 ListTransactions 0..=1, flexible from 0, ListTransactionsRequest => ListTransactionsResponse;
+    68 ConsumerGroupHeartbeat 0..=0, flexible from 0, ConsumerGroupHeartbeatRequest => ConsumerGroupHeartbeatResponse;
 }

@@ -48,6 +48,12 @@ impl Sample for bool {
     }
 }
 
+impl Sample for Null {
+    fn sample(_: i16, _: &mut Numbers) -> Self {
+        Null
+    }
+}
+
 impl Sample for Uuid {
     fn sample(_: i16, numbers: &mut Numbers) -> Self {
         Uuid::from_u64_pair(numbers.next(), numbers.next())

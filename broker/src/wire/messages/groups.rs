@@ -1,8 +1,9 @@
 //! Groups, their members and their offsets.
 
 use bytes::Bytes;
+use uuid::Uuid;
 
-use crate::wire::{ErrorCode, wire};
+use crate::wire::{ErrorCode, Null, wire};
 
 wire! {
     struct JoinGroupRequest {
@@ -256,5 +257,32 @@ wire! {
         error: ErrorCode,
         throttle_time_ms: i32,
         topics: Vec<PartitionErrors>,
+    }
+
+    struct ConsumerGroupHeartbeatRequest {
+        group_id: String,
+        member_id: String,
+        member_epoch: i32,
+        instance_id: Option<String>,
+        rack_id: Option<String>,
+        rebalance_timeout_ms: i32 = -1,
+        subscribed_topics: Option<Vec<String>>,
+        server_assignor: Option<String>,
+        owned: Option<Vec<OwnedPartitions>>,
+    }
+
+    struct OwnedPartitions {
+        topic_id: Uuid,
+        partitions: Vec<i32>,
+    }
+
+    struct ConsumerGroupHeartbeatResponse {
+        throttle_time_ms: i32,
+        error: ErrorCode,
+        error_message: Option<String>,
+        member_id: Option<String>,
+        member_epoch: i32,
+        heartbeat_interval_ms: i32,
+        assignment: Null,
     }
 }
