@@ -93,5 +93,5 @@ apis! {
     61 DescribeProducers 0..=0, flexible from 0, DescribeProducersRequest => DescribeProducersResponse;
     65 DescribeTransactions 0..=0, flexible from 0, DescribeTransactionsRequest => DescribeTransactionsResponse;
     66 ListTransactions 0..=1, flexible from 0, ListTransactionsRequest => ListTransactionsResponse;
-    68 ConsumerGroupHeartbeat 0..=0, flexible from 0, ConsumerGroupHeartbeatRequest => ConsumerGroupHeartbeatResponse;
+    68 ConsumerGroupHeartbeat 0..=1, flexible from 0, ConsumerGroupHeartbeatRequest => ConsumerGroupHeartbeatResponse;
 }

@@ -267,6 +267,7 @@ wire! {
         rack_id: Option<String>,
         rebalance_timeout_ms: i32 = -1,
         subscribed_topics: Option<Vec<String>>,
+        subscribed_pattern: Option<String> [1..],
         server_assignor: Option<String>,
         owned: Option<Vec<OwnedPartitions>>,
     }
