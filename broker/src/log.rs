@@ -136,7 +136,8 @@ impl Log {
         let first = self.batches.partition_point(|batch| batch.last < from);
         for batch in self.batches.range(first..).take_while(|batch| batch.base < limit.until) {
             let fits = found.bytes.saturating_add(batch.data.len()) <= limit.max_bytes;
-            if !fits && !(limit.at_least_one && found.batches.is_empty()) {
+            let is_needed = limit.at_least_one && found.batches.is_empty();
+            if !(fits || is_needed) {
                 break;
             }
             found.bytes += batch.data.len();

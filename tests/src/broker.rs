@@ -33,14 +33,18 @@ enum Running {
     Embedded(RunningBroker),
 }
 
-/// The Apache Kafka that all tests of this process share.
+/// The broker that all tests of this process share which do not say of which kind: Apache Kafka, or the embedded broker with `WEIR_TEST_BROKER=embedded`.
 pub fn shared() -> &'static Broker {
-    shared_of(Kind::Apache)
+    match std::env::var("WEIR_TEST_BROKER").as_deref() {
+        Ok("embedded") => shared_of(Kind::Embedded),
+        Ok("apache") | Err(_) => shared_of(Kind::Apache),
+        Ok(other) => panic!("WEIR_TEST_BROKER is `{other}`: expected `apache` or `embedded`"),
+    }
 }
 
 /// The broker of this kind that all tests of this process share.
 pub fn shared_of(kind: Kind) -> &'static Broker {
-    static APACHE: LazyLock<Broker> = LazyLock::new(|| Broker::start().unwrap_or_else(|error| panic!("{error:#}")));
+    static APACHE: LazyLock<Broker> = LazyLock::new(|| Broker::start_of(Kind::Apache).unwrap_or_else(|error| panic!("{error:#}")));
     static EMBEDDED: LazyLock<Broker> = LazyLock::new(|| Broker::start_of(Kind::Embedded).unwrap_or_else(|error| panic!("{error:#}")));
     match kind {
         Kind::Apache => &APACHE,

@@ -20,6 +20,7 @@ const NEVER: i16 = i16::MAX;
 macro_rules! apis {
     ($($key:literal $name:ident $versions:expr, flexible from $flexible:expr, $request:ident => $response:ident;)*) => {
         /// A kind of request.
+        #[expect(clippy::enum_variant_names, reason = "`ApiVersions` is the protocol's name")]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Api { $($name),* }
 

@@ -44,7 +44,7 @@ sampled_numbers!(i8 i16 i32 i64);
 
 impl Sample for bool {
     fn sample(_: i16, numbers: &mut Numbers) -> Self {
-        numbers.next() % 2 == 0
+        numbers.next().is_multiple_of(2)
     }
 }
 
