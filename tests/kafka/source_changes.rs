@@ -6,7 +6,7 @@ use std::time::Duration;
 use weir::source::kafka::{KafkaSource, KafkaSourceOptions, OnDataLoss, StartingOffsets};
 use weir::source::{Cut, Offset, Source as _, SourceError};
 
-use crate::support::*;
+use super::support::*;
 
 fn skipping(topic: &Topic<'_>) -> KafkaSource {
     KafkaSource::new(KafkaSourceOptions { on_data_loss: OnDataLoss::Skip, ..topic.source_options() }).unwrap()

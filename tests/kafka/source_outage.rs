@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use weir::source::{Cut, Source as _, SourceError};
 use weir_tests::broker::{Broker, eventually};
 
-use crate::support::*;
+use super::support::*;
 
 #[test]
 fn an_outage_is_reported_and_reading_goes_on_by_itself() {

@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 use rdkafka::producer::{BaseRecord, Producer as _};
 use weir::source::kafka::{KafkaSource, KafkaSourceOptions};
 use weir::source::{Cut, Offset, OffsetRange, Source as _};
-use weir_tests::broker::shared;
+use weir_tests::broker::shared_of;
 
-use crate::support::*;
+use super::support::*;
 
 /// Runs one of the ignored tests below alone, on our broker, with a topic of ours and what else it wants to know.
 fn alone(test: &str, arguments: &str) {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("source_speed::{test}"), "--ignored", "--nocapture"])
-        .env("WEIR_TEST_SOURCE", format!("{} {arguments}", shared().bootstrap()))
+        .args(["--exact", &test_name(module_path!(), test), "--ignored", "--nocapture"])
+        .env("WEIR_TEST_SOURCE", format!("{} {arguments}", shared_of(super::KIND).bootstrap()))
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr);

@@ -13,7 +13,9 @@ use rdkafka::{ClientConfig, Message as _, Offset as ListOffset, TopicPartitionLi
 use weir::sink::kafka::{KafkaTransaction, KafkaTransactionOptions, OutputTopic};
 use weir::source::kafka::{KafkaSource, KafkaSourceOptions, OnDataLoss, StartingOffsets};
 use weir::source::{Cut, Offer, Offset, OffsetRange, Partition, Positions, Records, Source, SourceError};
-use weir_tests::broker::{Broker, block_on, eventually, shared};
+use weir_tests::broker::{Broker, block_on, eventually, shared_of};
+
+use super::KIND;
 
 /// How long a call may take that is expected to be answered.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -27,12 +29,12 @@ pub(crate) struct Topic<'a> {
 impl Topic<'static> {
     /// On the shared broker.
     pub(crate) fn new(partitions: i32) -> Self {
-        Topic::on(shared(), partitions, &[])
+        Topic::on(shared_of(KIND), partitions, &[])
     }
 
     /// On the shared broker, with settings.
     pub(crate) fn with(partitions: i32, settings: &[(&str, &str)]) -> Self {
-        Topic::on(shared(), partitions, settings)
+        Topic::on(shared_of(KIND), partitions, settings)
     }
 }
 
@@ -164,6 +166,11 @@ impl<'a> Topic<'a> {
         records.sort();
         records
     }
+}
+
+/// What `cargo test` calls a test of a module, to run it alone in a process.
+pub(crate) fn test_name(module: &str, test: &str) -> String {
+    format!("{}::{test}", module.split_once("::").expect("a module in a crate").1)
 }
 
 /// A name that no other test has.

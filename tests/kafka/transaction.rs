@@ -10,7 +10,7 @@ use weir::sink::kafka::{CreateTopic, KafkaTransaction, KafkaTransactionOptions, 
 use weir::sink::{Encoded, Marker, Transaction as _, TransactionError};
 use weir::source::{Bytes, Offset, Positions};
 
-use crate::support::*;
+use super::support::*;
 
 pub(crate) fn encoded(values: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Encoded {
     let mut bytes = Bytes::new();

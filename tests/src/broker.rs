@@ -1,81 +1,98 @@
-//! A real Apache Kafka for tests: one node, started once for a test run, stopped with the process. Tests that stop the broker start one of their own.
+//! Brokers for tests: a real Apache Kafka, or the embedded broker, each started once for a test run. Tests that stop the broker start one of their own.
+
+mod apache;
+mod embedded;
 
 use std::future::Future;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use weir_broker::RunningBroker;
+
+use self::apache::Apache;
+
+/// Which broker a test runs on. What holds on one holds on the other; where they differ, Apache Kafka is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The oracle, in a process of its own.
+    Apache,
+    /// Ours, in this process.
+    Embedded,
+}
 
 /// A running broker.
 #[derive(Debug)]
-pub struct Broker {
-    dir: PathBuf,
-    port: u16,
+pub struct Broker(Running);
+
+#[derive(Debug)]
+enum Running {
+    Apache(Apache),
+    Embedded(RunningBroker),
 }
 
-/// The broker that all tests of this process share.
+/// The broker that all tests of this process share which do not say of which kind: Apache Kafka, or the embedded broker with `WEIR_TEST_BROKER=embedded`.
 pub fn shared() -> &'static Broker {
-    static SHARED: LazyLock<Broker> = LazyLock::new(|| Broker::start().unwrap_or_else(|error| panic!("{error:#}")));
-    &SHARED
+    match std::env::var("WEIR_TEST_BROKER").as_deref() {
+        Ok("embedded") => shared_of(Kind::Embedded),
+        Ok("apache") | Err(_) => shared_of(Kind::Apache),
+        Ok(other) => panic!("WEIR_TEST_BROKER is `{other}`: expected `apache` or `embedded`"),
+    }
+}
+
+/// The broker of this kind that all tests of this process share.
+pub fn shared_of(kind: Kind) -> &'static Broker {
+    static APACHE: LazyLock<Broker> = LazyLock::new(|| Broker::start_of(Kind::Apache).unwrap_or_else(|error| panic!("{error:#}")));
+    static EMBEDDED: LazyLock<Broker> = LazyLock::new(|| Broker::start_of(Kind::Embedded).unwrap_or_else(|error| panic!("{error:#}")));
+    match kind {
+        Kind::Apache => &APACHE,
+        Kind::Embedded => &EMBEDDED,
+    }
 }
 
 impl Broker {
-    /// Starts a broker of its own, with an empty data folder, and waits until it is ready.
+    /// Starts an Apache Kafka of its own, with an empty data folder, and waits until it is ready.
     pub fn start() -> anyhow::Result<Self> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let dir = std::env::temp_dir().join(format!("weir-kafka-{}-{number}", std::process::id()));
-        let mut last = None;
-        // Between the search for free ports and their use somebody else may take them.
-        for _ in 0..5 {
-            let broker = Self { dir: dir.clone(), port: free_port_pair()? };
-            match broker.launch() {
-                Ok(()) => return Ok(broker),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.context("no attempt")?)
+        Self::start_of(Kind::Apache)
+    }
+
+    /// Starts an empty broker of this kind, and waits until it is ready.
+    pub fn start_of(kind: Kind) -> anyhow::Result<Self> {
+        Ok(Self(match kind {
+            Kind::Apache => Running::Apache(Apache::start()?),
+            Kind::Embedded => Running::Embedded(embedded::start()?),
+        }))
     }
 
     /// What a client is to be given.
     pub fn bootstrap(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        match &self.0 {
+            Running::Apache(broker) => broker.bootstrap(),
+            Running::Embedded(broker) => broker.address().to_string(),
+        }
     }
 
     /// Stops it as an operator does; what it holds stays.
     pub fn stop(&self) -> anyhow::Result<()> {
-        script(["stop".as_ref(), self.dir.as_path()], false).map(drop)
+        self.process()?.stop()
     }
 
     /// Starts it again with what it holds, on the same port.
     pub fn start_again(&self) -> anyhow::Result<()> {
-        self.launch()
+        self.process()?.start_again()
     }
 
     /// Sends the broker's process a signal, such as `STOP` or `CONT`.
     pub fn signal(&self, name: &str) -> anyhow::Result<()> {
-        let pid = std::fs::read_to_string(self.dir.join("pid"))?;
-        let status = Command::new("kill").arg(format!("-{name}")).arg(pid.trim()).status()?;
-        if status.success() { Ok(()) } else { bail!("kill -{name} {}: {status}", pid.trim()) }
+        self.process()?.signal(name)
     }
 
-    fn launch(&self) -> anyhow::Result<()> {
-        script([self.dir.as_path(), self.port.to_string().as_ref()], true).map(drop)
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        // The process that watches us would do it, too, a little later.
-        if self.signal("KILL").is_ok() {
-            drop(std::fs::remove_dir_all(&self.dir));
+    fn process(&self) -> anyhow::Result<&Apache> {
+        match &self.0 {
+            Running::Apache(broker) => Ok(broker),
+            Running::Embedded(_) => anyhow::bail!("the embedded broker is no process of its own, and holds nothing over a restart"),
         }
     }
 }
@@ -110,35 +127,4 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
         }
         thread::park();
     }
-}
-
-/// Runs the start script and gives what it prints; an error has its last words, which name what is missing.
-fn script<const N: usize>(arguments: [&Path; N], wait_for_ready: bool) -> anyhow::Result<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("kafka/start-kafka.sh");
-    let output = Command::new(&path)
-        .args(arguments)
-        .env("KAFKA_PARENT", std::process::id().to_string())
-        .env("KAFKA_REMOVE", "1")
-        .output()
-        .with_context(|| format!("run `{}`", path.display()))?;
-    if !output.status.success() {
-        bail!(
-            "{}: {}",
-            if wait_for_ready { "Apache Kafka, which this test needs, does not start" } else { "Apache Kafka does not stop" },
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-/// A free port whose successor is free, too: the second one is the controller's.
-fn free_port_pair() -> anyhow::Result<u16> {
-    for _ in 0..100 {
-        let first = TcpListener::bind(("127.0.0.1", 0))?;
-        let port = first.local_addr()?.port();
-        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
-            return Ok(port);
-        }
-    }
-    bail!("no two free ports in a row")
 }

@@ -57,6 +57,14 @@ pub(crate) fn foreign_crates(tree: &Tree) -> Vec<Finding> {
             }
         }
     }
+    for (file, module) in sources(tree, "broker/src/") {
+        let serves = ["server", "api", "group"].iter().any(|may| starts(&module, may));
+        for (line, code) in file.code() {
+            let weir = names(code, "weir").then(|| file.finding(line, "names `weir`: the broker is one that knows nothing of its clients"));
+            let tokio = (!serves && names(code, "tokio")).then(|| file.finding(line, "names `tokio`: only what answers requests waits for anything"));
+            findings.extend(weir.into_iter().chain(tokio));
+        }
+    }
     for file in tree.rust().filter(|file| file.path.starts_with("tests/src/checker")) {
         let lines = file.code().filter(|(_, code)| names(code, "weir"));
         findings.extend(lines.map(|(line, _)| file.finding(line, "names `weir`: the checker shares no code with what it checks")));
@@ -96,7 +104,11 @@ pub(crate) fn impure_decisions(tree: &Tree) -> Vec<Finding> {
 
 /// The host's sources with their modules: `host/src/sink/kafka/error.rs` is `sink/kafka/error`.
 fn host(tree: &Tree) -> impl Iterator<Item = (&File, String)> {
-    tree.rust().filter_map(|file| Some((file, file.path.strip_prefix("host/src/")?.strip_suffix(".rs")?.to_owned())))
+    sources(tree, "host/src/")
+}
+
+fn sources<'a>(tree: &'a Tree, folder: &'a str) -> impl Iterator<Item = (&'a File, String)> {
+    tree.rust().filter_map(move |file| Some((file, file.path.strip_prefix(folder)?.strip_suffix(".rs")?.to_owned())))
 }
 
 fn starts(module: &str, with: &str) -> bool {
@@ -153,6 +165,8 @@ mod tests {
         assert_eq!(lines(&foreign_crates(&Tree::of("host/src/sink/kafka/error.rs", text))), []);
         assert_eq!(lines(&foreign_crates(&Tree::of("host/src/sink/kafkaesque.rs", text))), [2]);
         assert_eq!(lines(&foreign_crates(&Tree::of("host/src/state/store.rs", "use wasmtime;\nlet db = rocksdb::DB::open();\n"))), [1]);
+        assert_eq!(lines(&foreign_crates(&Tree::of("broker/src/log/x.rs", "use tokio::sync;\nuse weir::time;\nuse weir_broker::Config;\n"))), [1, 2]);
+        assert_eq!(lines(&foreign_crates(&Tree::of("broker/src/server.rs", "use tokio::sync;\n"))), []);
         assert_eq!(lines(&foreign_crates(&Tree::of("tests/src/checker/event.rs", "use weir::time::EventTime;\nuse weir_tests::x;\n"))), [1]);
     }
 
