@@ -13,6 +13,7 @@ use super::property::{self, Side};
 use super::spec::{CallLimits, EpochLimits, KafkaTopic, MaxRejected, PipelineSpec, SinkSpec, SourceSpec, StepSpec};
 use super::text::Text;
 use super::unit::{ByteSize, DurationUs, ShareMillionths};
+use crate::epoch::rate::Gains;
 use crate::epoch::trigger::Trigger;
 
 /// Keys of the top that later versions will have.
@@ -116,8 +117,38 @@ fn epoch_limits(reader: &mut Reader<'_>, value: Value<'_>) -> Option<EpochLimits
         let number = reader.integer(&value, expect("a whole number above zero", "100000"), 1..=i64::MAX)?;
         Some(number.unsigned_abs())
     });
-    table.finish(reader, &["max_rate_per_partition", "backpressure"]);
-    Some(EpochLimits { max_epoch_bytes: bytes?, max_records: records? })
+    let rate = table.optional(reader, "max_rate_per_partition", |reader, value| per_second(reader, &value));
+    let backpressure = table.optional(reader, "backpressure", backpressure);
+    table.finish(reader, &[]);
+    Some(EpochLimits { max_epoch_bytes: bytes?, max_records: records?, max_rate_per_partition: rate?, backpressure: backpressure? })
+}
+
+/// `"pid"`, or `{ pid = { min_rate = 100 } }`: Spark's names, and its defaults (P-3).
+fn backpressure(reader: &mut Reader<'_>, value: Value<'_>) -> Option<Gains> {
+    let expected = expect("`pid`, or `{ pid = { .. } }` with what differs", "\"pid\"");
+    if value.get().is_str() {
+        return reader.choice(&value, expected, &[("pid", Gains::DEFAULT)], &[]);
+    }
+    let mut table = reader.table(&value, expected)?;
+    let gains = table.required(reader, "pid", expect("a table", "{ min_rate = 100 }"), gains);
+    table.finish(reader, &[]);
+    gains
+}
+
+fn gains(reader: &mut Reader<'_>, value: Value<'_>) -> Option<Gains> {
+    let mut table = reader.table(&value, expect("a table", "{ min_rate = 100 }"))?;
+    let gain: Parse<f64> = |reader, value| reader.number(&value, expect("a number that is not negative", "0.2"));
+    let proportional = table.or(reader, "proportional", Gains::DEFAULT.proportional, gain);
+    let integral = table.or(reader, "integral", Gains::DEFAULT.integral, gain);
+    let derivative = table.or(reader, "derivative", Gains::DEFAULT.derivative, gain);
+    let min_rate = table.or(reader, "min_rate", Gains::DEFAULT.min_rate, |reader, value| per_second(reader, &value));
+    let initial_rate = table.optional(reader, "initial_rate", |reader, value| per_second(reader, &value));
+    table.finish(reader, &[]);
+    Some(Gains { proportional: proportional?, integral: integral?, derivative: derivative?, min_rate: min_rate?, initial_rate: initial_rate? })
+}
+
+fn per_second(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<u64> {
+    reader.integer(value, expect("records a second, a whole number above zero", "1000"), 1..=i64::MAX).map(i64::unsigned_abs)
 }
 
 fn max_rejected(reader: &mut Reader<'_>, value: Value<'_>) -> Option<MaxRejected> {

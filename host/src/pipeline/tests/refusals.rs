@@ -187,14 +187,96 @@ pipeline.toml:2:30: `limits.max_epoch_bytes` is `64` (the unit is missing): expe
 "#,
     },
     Case {
-        wrong: "limits that come later",
+        wrong: "an unknown limit",
         document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
-limits = { backpressure = "pid" }"#)]),
+limits = { max_rate = 100 }"#)]),
         says: r#"
-pipeline.toml:2:12: not yet: `backpressure` in `limits` comes with a later version: expected `max_epoch_bytes` or `max_records`; remove it
+pipeline.toml:2:12: unknown key `max_rate` in `limits`: expected `max_epoch_bytes`, `max_records`, `max_rate_per_partition` or `backpressure`; remove it
    |
- 2 | limits = { backpressure = "pid" }
-   |            ^^^^^^^^^^^^
+ 2 | limits = { max_rate = 100 }
+   |            ^^^^^^^^
+"#,
+    },
+    Case {
+        wrong: "a rate of nothing",
+        document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
+limits = { max_rate_per_partition = 0 }"#)]),
+        says: r#"
+pipeline.toml:2:37: `limits.max_rate_per_partition` is `0`: expected records a second, a whole number above zero; write `max_rate_per_partition = 1000`
+   |
+ 2 | limits = { max_rate_per_partition = 0 }
+   |                                     ^
+"#,
+    },
+    Case {
+        wrong: "an unknown kind of backpressure",
+        document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
+limits = { backpressure = "pdi" }"#)]),
+        says: r#"
+pipeline.toml:2:27: `limits.backpressure` is `pdi`: expected `pid`, or `{ pid = { .. } }` with what differs; did you mean `pid`?
+   |
+ 2 | limits = { backpressure = "pdi" }
+   |                           ^^^^^
+"#,
+    },
+    Case {
+        wrong: "backpressure that is switched on",
+        document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
+limits = { backpressure = true }"#)]),
+        says: r#"
+pipeline.toml:2:27: `limits.backpressure` is a boolean: expected `pid`, or `{ pid = { .. } }` with what differs; write `backpressure = "pid"`
+   |
+ 2 | limits = { backpressure = true }
+   |                           ^^^^
+"#,
+    },
+    Case {
+        wrong: "backpressure without a kind",
+        document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
+limits = { backpressure = { min_rate = 100 } }"#)]),
+        says: r#"
+pipeline.toml:2:27: `pid` is missing in `limits.backpressure`: expected a table; add `pid = { min_rate = 100 }`
+   |
+ 2 | limits = { backpressure = { min_rate = 100 } }
+   |                           ^^^^^^^^^^^^^^^^^^
+
+pipeline.toml:2:29: unknown key `min_rate` in `limits.backpressure`: expected `pid`; remove it
+   |
+ 2 | limits = { backpressure = { min_rate = 100 } }
+   |                             ^^^^^^^^
+"#,
+    },
+    Case {
+        wrong: "a negative gain",
+        document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
+limits = { backpressure = { pid = { integral = -0.2 } } }"#)]),
+        says: r#"
+pipeline.toml:2:48: `limits.backpressure.pid.integral` is `-0.2`: expected a number that is not negative; write `integral = 0.2`
+   |
+ 2 | limits = { backpressure = { pid = { integral = -0.2 } } }
+   |                                                ^^^^
+"#,
+    },
+    Case {
+        wrong: "a gain that is no number",
+        document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
+limits = { backpressure = { pid = { integral = "0.2" } } }"#)]),
+        says: r#"
+pipeline.toml:2:48: `limits.backpressure.pid.integral` is a string: expected a number that is not negative; write `integral = 0.2`
+   |
+ 2 | limits = { backpressure = { pid = { integral = "0.2" } } }
+   |                                                ^^^^^
+"#,
+    },
+    Case {
+        wrong: "a gain under Spark's misspelt name",
+        document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
+limits = { backpressure = { pid = { derived = 0.1 } } }"#)]),
+        says: r#"
+pipeline.toml:2:37: unknown key `derived` in `limits.backpressure.pid`: expected `proportional`, `integral`, `derivative`, `min_rate` or `initial_rate`; remove it
+   |
+ 2 | limits = { backpressure = { pid = { derived = 0.1 } } }
+   |                                     ^^^^^^^
 "#,
     },
     Case {

@@ -1,6 +1,7 @@
 //! What a sound document becomes, and what is said of it although it may run.
 
 use super::*;
+use crate::epoch::rate::Gains;
 
 /// The columns of a schema, `?` at those that may be null.
 fn columns(schema: &Schema) -> String {
@@ -124,6 +125,7 @@ fn what_is_left_out_has_the_documented_default() {
     assert_eq!(spec.trigger, Trigger::Asap);
     assert_eq!(spec.state_dir(), std::path::Path::new("jobs/var/a"));
     assert_eq!((spec.limits.max_epoch_bytes.bytes(), spec.limits.max_records), (64_000_000, None));
+    assert_eq!((spec.limits.max_rate_per_partition, spec.limits.backpressure), (None, None));
     assert_eq!((spec.max_rejected.share.millionths(), spec.max_rejected.at_least_rows), (10_000, 100));
     let Origin::Kafka(kafka) = &spec.sources[0].origin else { panic!("Kafka") };
     assert_eq!((&kafka.starting_offsets, kafka.on_data_loss), (&StartingOffsets::All(StartingOffset::Earliest), OnDataLoss::Fail));
@@ -136,6 +138,8 @@ fn everything_that_can_be_said_is_read() {
     assert_eq!(spec.trigger, Trigger::Every(std::time::Duration::from_secs(10)));
     assert_eq!(spec.state_dir(), std::path::Path::new("/var/lib/hunter2"));
     assert_eq!((spec.limits.max_epoch_bytes.bytes(), spec.limits.max_records), (16 << 20, Some(1_000)));
+    let gains = Gains { proportional: 2.0, integral: 0.1, derivative: 0.05, min_rate: 10, initial_rate: Some(200) };
+    assert_eq!((spec.limits.max_rate_per_partition, spec.limits.backpressure), (Some(500), Some(gains)));
     assert_eq!((spec.max_rejected.share.millionths(), spec.max_rejected.at_least_rows), (5_000, 7));
     let Origin::Kafka(kafka) = &spec.sources[0].origin else { panic!("Kafka") };
     let StartingOffsets::PerPartition(by_topic) = &kafka.starting_offsets else { panic!("by partition") };
