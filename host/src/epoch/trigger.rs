@@ -8,13 +8,27 @@ use super::limits::Pace;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trigger {
     /// At the multiples of an interval since 1970 (B-2). An epoch that takes longer is followed at once by the next; ticks that were missed are not made up for.
-    Every(Duration),
+    Every {
+        /// The interval now.
+        interval: Duration,
+        /// Within what it follows what epochs take; none: it stays.
+        adaptive: Option<Adaptive>,
+    },
     /// As soon as there is something to do.
     Asap,
     /// One epoch within the limits, then stop.
     Once,
     /// Everything that is there at the start, in as many epochs as the limits ask for, then stop.
     AvailableNow,
+}
+
+/// Within what an interval follows what epochs take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Adaptive {
+    /// The shortest.
+    pub min: Duration,
+    /// The longest.
+    pub max: Duration,
 }
 
 /// What the driver knows when it asks.
@@ -67,6 +81,21 @@ const HELD_BACK_LOOK: Duration = Duration::from_millis(50);
 /// What stands for the interval where there is none: so much work is an epoch of a pipeline that falls behind.
 const NOMINAL_INTERVAL: Duration = Duration::from_secs(1);
 
+impl Adaptive {
+    /// What people who write this by hand for Spark choose: an epoch a second when there is little to do, and none that is waited for longer than a minute.
+    pub const DEFAULT: Self = Self { min: Duration::from_secs(1), max: Duration::from_secs(60) };
+
+    /// The interval after an epoch that took so long: twice as long when it was longer than one and a half intervals, half as long when it was shorter than half.
+    fn after(self, interval: Duration, processing: Duration) -> Duration {
+        let next = match () {
+            () if processing * 2 > interval * 3 => interval.saturating_mul(2),
+            () if processing * 2 < interval => interval / 2,
+            () => interval,
+        };
+        next.clamp(self.min, self.max.max(self.min))
+    }
+}
+
 impl Trigger {
     /// What to do at this moment.
     #[must_use]
@@ -80,7 +109,7 @@ impl Trigger {
             // Spark runs no epoch without records after `once` (B-1).
             Self::Once => Decision::Finish,
             Self::AvailableNow => Decision::Finish,
-            Self::Every(interval) => Self::tick(interval, at, work),
+            Self::Every { interval, .. } => Self::tick(interval, at, work),
         }
     }
 
@@ -88,8 +117,17 @@ impl Trigger {
     #[must_use]
     pub fn interval(self) -> Duration {
         match self {
-            Self::Every(interval) => interval,
+            Self::Every { interval, .. } => interval,
             Self::Asap | Self::Once | Self::AvailableNow => NOMINAL_INTERVAL,
+        }
+    }
+
+    /// The trigger after an epoch with records that took so long. One without says nothing of the load.
+    #[must_use]
+    pub fn after(self, processing: Duration) -> Self {
+        match self {
+            Self::Every { interval, adaptive: Some(adaptive) } => Self::Every { interval: adaptive.after(interval, processing), adaptive: Some(adaptive) },
+            other => other,
         }
     }
 
@@ -97,7 +135,7 @@ impl Trigger {
     #[must_use]
     pub fn pace(self, now: Duration, last: Option<Duration>, rate: Option<f64>) -> Pace {
         let interval = self.interval();
-        let at_least_one = matches!(self, Self::Every(_));
+        let at_least_one = matches!(self, Self::Every { .. });
         // Ticks come no more often than their interval, so each of them may stand for a whole one.
         let elapsed = if at_least_one { interval } else { last.map_or(interval, |last| now.saturating_sub(last).min(interval)) };
         Pace { rate, work_seconds: interval.as_secs_f64(), elapsed_seconds: elapsed.as_secs_f64(), at_least_one }
@@ -107,7 +145,7 @@ impl Trigger {
     /// late.
     #[must_use]
     pub fn scheduling_delay(self, begin: Duration, last: Option<Last>) -> Duration {
-        let (Self::Every(interval), Some(last)) = (self, last) else { return Duration::ZERO };
+        let (Self::Every { interval, .. }, Some(last)) = (self, last) else { return Duration::ZERO };
         let interval = interval.as_nanos().max(1);
         let due = (last.begin.as_nanos() / interval + 1) * interval;
         if last.end.as_nanos() <= due {
@@ -133,7 +171,7 @@ impl Trigger {
 mod tests {
     use super::*;
 
-    const EVERY_10S: Trigger = Trigger::Every(Duration::from_secs(10));
+    const EVERY_10S: Trigger = Trigger::Every { interval: Duration::from_secs(10), adaptive: None };
 
     fn at(now_ms: u64, last_ms: Option<u64>, records: bool) -> Moment {
         Moment {
@@ -220,5 +258,39 @@ mod tests {
         let elapsed = |now, last: Option<u64>| Trigger::Asap.pace(ms(now), last.map(ms), None).elapsed_seconds;
         assert_eq!([elapsed(500, None), elapsed(500, Some(250)), elapsed(90_000, Some(250))], [1.0, 0.25, 1.0]);
         assert!(!Trigger::AvailableNow.pace(ms(500), None, None).at_least_one);
+    }
+
+    #[test]
+    fn an_adaptive_interval_follows_what_epochs_take() {
+        let adaptive = Some(Adaptive { min: Duration::from_secs(2), max: Duration::from_secs(30) });
+        let after = |seconds, processing_ms| {
+            let trigger = Trigger::Every { interval: Duration::from_secs(seconds), adaptive };
+            trigger.after(Duration::from_millis(processing_ms)).interval().as_secs_f64()
+        };
+        let cases = [
+            (10, 15_000, 10.0), // exactly one and a half: it stays
+            (10, 15_001, 20.0),
+            (20, 90_000, 30.0), // not beyond the longest
+            (30, 90_000, 30.0),
+            (10, 5_000, 10.0), // exactly half: it stays
+            (10, 4_999, 5.0),
+            (3, 10, 2.0), // not below the shortest
+            (2, 10, 2.0),
+        ];
+        for (interval, processing, expected) in cases {
+            assert_eq!(after(interval, processing), expected, "{interval} s, {processing} ms");
+        }
+        assert_eq!(EVERY_10S.after(Duration::from_secs(90)), EVERY_10S);
+        assert_eq!(Trigger::Asap.after(Duration::from_secs(90)), Trigger::Asap);
+    }
+
+    #[test]
+    fn a_load_that_needs_four_times_the_interval_is_reached_in_two_epochs_and_left_in_two() {
+        let mut trigger = Trigger::Every { interval: Duration::from_secs(1), adaptive: Some(Adaptive::DEFAULT) };
+        let mut intervals = |processing: f64| {
+            trigger = trigger.after(Duration::from_secs_f64(processing));
+            trigger.interval().as_secs()
+        };
+        assert_eq!([3.5, 3.5, 3.5, 0.2, 0.2, 0.2].map(&mut intervals), [2, 4, 4, 2, 1, 1]);
     }
 }

@@ -4,6 +4,8 @@ mod sink;
 mod source;
 mod step;
 
+use std::time::Duration;
+
 use toml::de::{DeTable, DeValue};
 
 use super::cursor::{Expect, Parse, Reader, Table, Value, expect};
@@ -14,7 +16,7 @@ use super::spec::{CallLimits, EpochLimits, KafkaTopic, MaxRejected, PipelineSpec
 use super::text::Text;
 use super::unit::{ByteSize, DurationUs, ShareMillionths};
 use crate::epoch::rate::Gains;
-use crate::epoch::trigger::Trigger;
+use crate::epoch::trigger::{Adaptive, Trigger};
 
 /// Keys of the top that later versions will have.
 const LATER: &[&str] = &["delivery", "on_poison_group", "probation", "control"];
@@ -105,8 +107,33 @@ fn trigger(reader: &mut Reader<'_>, value: Value<'_>) -> Option<Trigger> {
     };
     let every =
         table.required(reader, "every", expect("a duration", "\"10s\""), |reader, value| positive(reader, &value, expect("a duration above zero", "\"10s\"")));
-    table.finish(reader, &["adaptive"]);
-    Some(Trigger::Every(every?.to_std()))
+    let adaptive = table.optional(reader, "adaptive", adaptive);
+    table.finish(reader, &[]);
+    let (every, adaptive) = (every?, adaptive?);
+    let interval = every.to_std();
+    if let Some(Adaptive { min, max }) = adaptive
+        && !(min..=max).contains(&interval)
+    {
+        let what = format!("`every` ({}) is not within `adaptive`, where the interval begins", every.value);
+        reader.error(Code::Conflict, every.span, what, "an interval from `min` to `max` (unless given, 1s and 60s)", "change `every`, or the bounds");
+        return None;
+    }
+    Some(Trigger::Every { interval, adaptive })
+}
+
+/// `{ min = "1s", max = "60s" }`; either may be left out.
+fn adaptive(reader: &mut Reader<'_>, value: Value<'_>) -> Option<Adaptive> {
+    let mut table = reader.table(&value, expect("a table", "{ min = \"1s\", max = \"60s\" }"))?;
+    let bound: Parse<Duration> = |reader, value| Some(positive(reader, &value, expect("a duration above zero", "\"1s\""))?.to_std());
+    let min = table.or(reader, "min", Adaptive::DEFAULT.min, bound);
+    let max = table.or(reader, "max", Adaptive::DEFAULT.max, bound);
+    table.finish(reader, &[]);
+    let (min, max) = (min?, max?);
+    if min > max {
+        reader.error(Code::Conflict, value.span(), "`min` is longer than `max`", "`min` of at most `max` (unless given, 1s and 60s)", "lower `min` or raise `max`");
+        return None;
+    }
+    Some(Adaptive { min, max })
 }
 
 fn epoch_limits(reader: &mut Reader<'_>, value: Value<'_>) -> Option<EpochLimits> {

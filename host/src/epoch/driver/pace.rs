@@ -27,11 +27,19 @@ impl Driver {
         if let Some(estimator) = &mut self.run.estimator {
             estimator.learn(Finished { at, records, processing, scheduling_delay, interval });
         }
+        if records > 0 {
+            self.parts.trigger = self.parts.trigger.after(processing);
+            let next = self.parts.trigger.interval();
+            if next != interval {
+                tracing::info!(from_ms = millis(interval), to_ms = millis(next), took_ms = millis(processing), "the trigger's interval follows what epochs take");
+            }
+        }
+        let every = matches!(self.parts.trigger, Trigger::Every { .. });
         PaceProgress {
             bound_by: plan::bound(&made.plan.sources),
             limits: limits(&self.parts.limits, &made.plan),
             scheduling_delay_ms: millis(scheduling_delay),
-            trigger_interval_ms: matches!(self.parts.trigger, Trigger::Every(_)).then(|| millis(interval)),
+            trigger_interval_ms: every.then(|| millis(interval)),
         }
     }
 }

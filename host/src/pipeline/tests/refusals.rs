@@ -176,6 +176,50 @@ pipeline.toml:2:21: `trigger.every` is `0s` (it is zero): expected a duration ab
 "#,
     },
     Case {
+        wrong: "an interval that its own bounds leave out",
+        document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
+trigger = { every = "90s", adaptive = { min = "2s" } }"#)]),
+        says: r#"
+pipeline.toml:2:21: `every` (90s) is not within `adaptive`, where the interval begins: expected an interval from `min` to `max` (unless given, 1s and 60s); change `every`, or the bounds
+   |
+ 2 | trigger = { every = "90s", adaptive = { min = "2s" } }
+   |                     ^^^^^
+"#,
+    },
+    Case {
+        wrong: "bounds of an interval that are swapped",
+        document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
+trigger = { every = "10s", adaptive = { min = "2m", max = "1s" } }"#)]),
+        says: r#"
+pipeline.toml:2:39: `min` is longer than `max`: expected `min` of at most `max` (unless given, 1s and 60s); lower `min` or raise `max`
+   |
+ 2 | trigger = { every = "10s", adaptive = { min = "2m", max = "1s" } }
+   |                                       ^^^^^^^^^^^^^^^^^^^^^^^^^^
+"#,
+    },
+    Case {
+        wrong: "an interval that is switched to adaptive",
+        document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
+trigger = { every = "10s", adaptive = true }"#)]),
+        says: r#"
+pipeline.toml:2:39: `trigger.adaptive` is a boolean: expected a table; write `adaptive = { min = "1s", max = "60s" }`
+   |
+ 2 | trigger = { every = "10s", adaptive = true }
+   |                                       ^^^^
+"#,
+    },
+    Case {
+        wrong: "a bound of nothing",
+        document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
+trigger = { every = "10s", adaptive = { min = "0s" } }"#)]),
+        says: r#"
+pipeline.toml:2:47: `trigger.adaptive.min` is `0s` (it is zero): expected a duration above zero; write `min = "1s"`
+   |
+ 2 | trigger = { every = "10s", adaptive = { min = "0s" } }
+   |                                               ^^^^
+"#,
+    },
+    Case {
         wrong: "a size without a unit",
         document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
 limits = { max_epoch_bytes = "64" }"#)]),

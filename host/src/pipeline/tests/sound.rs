@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::epoch::rate::Gains;
+use crate::epoch::trigger::Adaptive;
 
 /// The columns of a schema, `?` at those that may be null.
 fn columns(schema: &Schema) -> String {
@@ -135,7 +136,8 @@ fn what_is_left_out_has_the_documented_default() {
 #[test]
 fn everything_that_can_be_said_is_read() {
     let spec = spec(include_str!("everything.toml"));
-    assert_eq!(spec.trigger, Trigger::Every(std::time::Duration::from_secs(10)));
+    let [interval, min, max] = [10, 2, 30].map(std::time::Duration::from_secs);
+    assert_eq!(spec.trigger, Trigger::Every { interval, adaptive: Some(Adaptive { min, max }) });
     assert_eq!(spec.state_dir(), std::path::Path::new("/var/lib/hunter2"));
     assert_eq!((spec.limits.max_epoch_bytes.bytes(), spec.limits.max_records), (16 << 20, Some(1_000)));
     let gains = Gains { proportional: 2.0, integral: 0.1, derivative: 0.05, min_rate: 10, initial_rate: Some(200) };
