@@ -162,6 +162,7 @@ fn step_node(
                 mode: match planned.output_mode {
                     pipeline::OutputMode::Append => OutputMode::Append,
                     pipeline::OutputMode::Update => OutputMode::Update,
+                    pipeline::OutputMode::Complete => OutputMode::Complete,
                 },
                 output: step.schema,
                 max_state_bytes: MAX_STATE_BYTES,

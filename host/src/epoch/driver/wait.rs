@@ -125,7 +125,7 @@ impl Driver {
     /// Whether an epoch without records would close windows: the watermark has moved past the one that the last epoch used (B-4).
     fn watermark_moved(&self) -> bool {
         let used = self.committed.as_ref().and_then(|record| record.eviction_watermark_ms).unwrap_or(0);
-        self.parts.graph.has_state() && plan::global(&self.trackers).is_some_and(|now| now.0 > used)
+        self.parts.graph.closes_windows() && plan::global(&self.trackers).is_some_and(|now| now.0 > used)
     }
 
     fn wait_for_records(&mut self, at_most: Duration) {

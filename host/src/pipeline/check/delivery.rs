@@ -84,18 +84,21 @@ fn may_match(pattern: &str, name: &str) -> bool {
     name.starts_with(fixed)
 }
 
-/// In update mode a window's row comes out again and again under the record's key: a key that several groups share makes consumers overwrite one with another.
+/// In update and complete mode a window's row comes out again and again under the record's key: a key that several groups share makes consumers overwrite one with another.
 fn narrow_keys(spec: &PipelineSpec, graph: &Graph, problems: &mut Vec<Problem>) {
     for (sink, input) in spec.sinks.iter().zip(&graph.sink_inputs) {
         let Some(kafka) = kafka_of(&sink.target) else { continue };
-        let Some((id, aggregate)) = nearest_aggregate(spec, graph, *input).filter(|(_, aggregate)| aggregate.output_mode.value == OutputMode::Update) else {
-            continue;
+        let Some((id, aggregate)) = nearest_aggregate(spec, graph, *input) else { continue };
+        let mode = match aggregate.output_mode.value {
+            OutputMode::Append => continue,
+            OutputMode::Update => "update",
+            OutputMode::Complete => "complete",
         };
         let has = |column: &str| kafka.key.iter().any(|key| key.value == column);
         let window = (!has("window_start") && !has("window_end")).then_some("window_start");
         let missing: Vec<&str> = window.into_iter().chain(aggregate.key.iter().map(|key| key.as_str()).filter(|key| !has(key))).collect();
         if !missing.is_empty() {
-            let what = format!("the key of the topic `{}` lacks {} of `{id}`, which is in update mode", kafka.topic.topic, listed(missing, "and"));
+            let what = format!("the key of the topic `{}` lacks {} of `{id}`, which is in {mode} mode", kafka.topic.topic, listed(missing, "and"));
             let follows = "rows of different groups would overwrite each other in a compacted topic or a table made of it";
             problems.push(Problem::warning(Code::NarrowKey, key_span(kafka), what, follows, "add them to `key`"));
         }

@@ -718,14 +718,25 @@ pipeline.toml:19:44: `offset` is not smaller than the window: expected less than
 "#,
     },
     Case {
-        wrong: "an output mode that comes later",
-        document: Made::By(&[("window = {", r#"output_mode = "complete"
+        wrong: "an output mode that there is not",
+        document: Made::By(&[("window = {", r#"output_mode = "compleet"
 window = {"#)]),
         says: r#"
-pipeline.toml:19:15: not yet: `step.output_mode` is `complete`, which comes with a later version: expected `append` or `update`; write `output_mode = "append"`
+pipeline.toml:19:15: `step.output_mode` is `compleet`: expected `append`, `update` or `complete`; did you mean `complete`?
     |
- 19 | output_mode = "complete"
+ 19 | output_mode = "compleet"
     |               ^^^^^^^^^^
+"#,
+    },
+    Case {
+        wrong: "complete mode for rows that are not aggregated",
+        document: Made::By(&[("transform = {", r#"output_mode = "complete"
+transform = {"#)]),
+        says: r#"
+pipeline.toml:13:1: `output_mode` does not go with `transform`: expected it beside `aggregate`; remove `output_mode`, or make the aggregate a step of its own
+    |
+ 13 | output_mode = "complete"
+    | ^^^^^^^^^^^
 "#,
     },
     Case {
@@ -1024,6 +1035,26 @@ aggregate = { plugin = "std", config = { n = "sum(clicks)" } }
         ]),
         says: r#"
 pipeline.toml:26:1: an aggregate of the aggregate `by_country`, which gives a window's row again in each epoch that changes it: expected each row once; set `output_mode = "append"` on `by_country`
+    |
+ 26 | window = { tumbling = "1h" }
+    | ^^^^^^
+"#,
+    },
+    Case {
+        wrong: "an aggregate of an aggregate in complete mode",
+        document: Made::By(&[
+            ("window = {", r#"output_mode = "complete"
+window = {"#),
+            ("[[sink]]", r#"[[step]]
+id = "by_hour"
+input = "by_country"
+window = { tumbling = "1h" }
+aggregate = { plugin = "std", config = { n = "sum(clicks)" } }
+
+[[sink]]"#),
+        ]),
+        says: r#"
+pipeline.toml:26:1: an aggregate of the aggregate `by_country`, which gives a window's row again in each epoch: expected each row once; set `output_mode = "append"` on `by_country`
     |
  26 | window = { tumbling = "1h" }
     | ^^^^^^

@@ -217,6 +217,15 @@ fn what_is_unwise_is_said_and_runs() {
         "pipeline.toml:20:1: warning: the `event_time` at pipeline.toml:8:1 has no watermark: `by_country` keeps every window for ever; add `watermark = \"1 minute\"` there"
     );
 
+    let complete = changed(&[("window = {", "output_mode = \"complete\"\nwindow = {"), ("[\"window_start\", \"country\"]", "[\"country\"]")]);
+    assert_eq!(
+        findings(&complete),
+        "pipeline.toml:19:15: note: `by_country` keeps every window for ever, and gives all of them again in each epoch: state, epochs and output grow with the number of \
+         windows; `update` gives what changed, and forgets what is closed\n\
+         pipeline.toml:25:35: warning: the key of the topic `stats` lacks `window_start` of `by_country`, which is in complete mode: rows of different groups would overwrite \
+         each other in a compacted topic or a table made of it; add them to `key`"
+    );
+
     let narrow = changed(&[
         ("window = {", "output_mode = \"update\"\nwindow = {"),
         (
