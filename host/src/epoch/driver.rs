@@ -229,11 +229,7 @@ impl Driver {
 
     /// Puts the marker into the transaction: it is open for an epoch, and begun here for any other purpose.
     fn mark(&mut self, purpose: &Purpose) -> Outcome {
-        let positions = match purpose {
-            Purpose::Epoch { .. } => self.made.as_ref().map(|made| made.plan.sources.iter().flat_map(super::plan::SourcePlan::after).collect()),
-            _ => None,
-        };
-        let positions: Positions = positions.unwrap_or_else(|| self.positions().into_values().flatten().collect());
+        let positions = self.shown_positions(purpose);
         let marker = purpose.marker();
         let marker = Marker { epoch: marker.epoch().0, identity: marker.to_string() };
         let begin = !matches!(purpose, Purpose::Epoch { .. });

@@ -293,6 +293,10 @@ impl Source for KafkaSource {
         self.wake.wait(timeout.min(self.ends.due_in(CHECK_INTERVAL)));
     }
 
+    fn has_topics(&self) -> bool {
+        true
+    }
+
     fn description(&self) -> String {
         format!("KafkaV2[Subscribe[{}]]", self.options.topics.join(", "))
     }

@@ -442,17 +442,138 @@ pipeline.toml:5:9: `source.kafka` says none of `topics` and `pattern`: expected 
         document: Made::By(&[(r#"kafka = { brokers = "localhost:9092", topics = ["clicks"] }
 "#, "")]),
         says: r#"
-pipeline.toml:3:1: `source` says none of `kafka` and `memory`: expected one of `kafka` or `memory`; add `kafka = { brokers = "localhost:9092", topics = ["events"] }`
+pipeline.toml:3:1: `source` says none of `kafka`, `rate`, `socket` and `memory`: expected one of `kafka`, `rate`, `socket` or `memory`; add `kafka = { brokers = "localhost:9092", topics = ["events"] }`
    |
  3 | [[source]]
    | ^^^^^^^^^^
 "#,
     },
     Case {
+        wrong: "a rate with a format and a schema of its own",
+        document: Made::By(&[
+            (r#"kafka = { brokers = "localhost:9092", topics = ["clicks"] }"#, r#"rate = { rows_per_second = 10 }"#),
+            (r#"kafka = { topic = "stats", key = ["window_start", "country"] }"#, r#"console = {}"#),
+        ]),
+        says: r#"
+pipeline.toml:6:1: `format` does not go with `rate`: expected the columns `timestamp` and `value` that every such row has; remove `format`
+   |
+ 6 | format = "json"
+   | ^^^^^^
+
+pipeline.toml:7:1: `schema` does not go with `rate`: expected the columns `timestamp` and `value` that every such row has; remove `schema`
+   |
+ 7 | schema = { at = "timestamp", user = "utf8", country = "utf8?", cost = "float64" }
+   | ^^^^^^
+"#,
+    },
+    Case {
+        wrong: "rates of made-up rows that can not be",
+        document: Made::By(&[
+            (r#"kafka = { brokers = "localhost:9092", topics = ["clicks"] }"#, r#"rate = { rows_per_second = 0, num_partitions = 2000, ramp_up_time = "1500ms" }"#),
+            (r#"format = "json"
+schema = { at = "timestamp", user = "utf8", country = "utf8?", cost = "float64" }
+event_time = { column = "at", watermark = "1 minute" }"#, r#"event_time = { column = "timestamp", watermark = "1 minute" }"#),
+            (r#"kafka = { topic = "stats", key = ["window_start", "country"] }"#, r#"console = {}"#),
+        ]),
+        says: r#"
+pipeline.toml:5:28: `source.rate.rows_per_second` is `0`: expected a whole number from 1 to 10000000; write `rows_per_second = 10`
+   |
+ 5 | rate = { rows_per_second = 0, num_partitions = 2000, ramp_up_time = "1500ms" }
+   |                            ^
+
+pipeline.toml:5:48: `source.rate.num_partitions` is `2000`: expected a whole number from 1 to 1024; write `num_partitions = 4`
+   |
+ 5 | rate = { rows_per_second = 0, num_partitions = 2000, ramp_up_time = "1500ms" }
+   |                                                ^^^^
+
+pipeline.toml:5:69: `source.rate.ramp_up_time` is `1500ms` (it is not whole seconds): expected a duration of whole seconds; write `ramp_up_time = "30s"`
+   |
+ 5 | rate = { rows_per_second = 0, num_partitions = 2000, ramp_up_time = "1500ms" }
+   |                                                                     ^^^^^^^^
+"#,
+    },
+    Case {
+        wrong: "a rate under Spark's name of its option",
+        document: Made::By(&[
+            (r#"kafka = { brokers = "localhost:9092", topics = ["clicks"] }"#, r#"rate = { rowsPerSecond = 10 }"#),
+            (r#"format = "json"
+schema = { at = "timestamp", user = "utf8", country = "utf8?", cost = "float64" }
+event_time = { column = "at", watermark = "1 minute" }"#, r#"event_time = { column = "timestamp", watermark = "1 minute" }"#),
+            (r#"kafka = { topic = "stats", key = ["window_start", "country"] }"#, r#"console = {}"#),
+        ]),
+        says: r#"
+pipeline.toml:5:10: unknown key `rowsPerSecond` in `source.rate`: expected `rows_per_second`, `num_partitions` or `ramp_up_time`; did you mean `rows_per_second`?
+   |
+ 5 | rate = { rowsPerSecond = 10 }
+   |          ^^^^^^^^^^^^^
+"#,
+    },
+    Case {
+        wrong: "a socket without a port",
+        document: Made::By(&[
+            (r#"kafka = { brokers = "localhost:9092", topics = ["clicks"] }"#, r#"socket = { host = "localhost" }"#),
+            (r#"kafka = { topic = "stats", key = ["window_start", "country"] }"#, r#"console = {}"#),
+        ]),
+        says: r#"
+pipeline.toml:5:10: `port` is missing in `source.socket`: expected a port from 1 to 65535; add `port = 9999`
+   |
+ 5 | socket = { host = "localhost" }
+   |          ^^^^^^^^^^^^^^^^^^^^^^
+"#,
+    },
+    Case {
+        wrong: "a socket with a port that there is not",
+        document: Made::By(&[
+            (r#"kafka = { brokers = "localhost:9092", topics = ["clicks"] }"#, r#"socket = { host = "", port = 70000 }"#),
+            (r#"kafka = { topic = "stats", key = ["window_start", "country"] }"#, r#"console = {}"#),
+        ]),
+        says: r#"
+pipeline.toml:5:19: `source.socket.host` is `` (it is empty): expected a server's name or address; write `host = "localhost"`
+   |
+ 5 | socket = { host = "", port = 70000 }
+   |                   ^^
+
+pipeline.toml:5:30: `source.socket.port` is `70000`: expected a port from 1 to 65535; write `port = 9999`
+   |
+ 5 | socket = { host = "", port = 70000 }
+   |                              ^^^^^
+"#,
+    },
+    Case {
+        wrong: "a socket that is read to its end",
+        document: Made::By(&[
+            (r#"name = "clicks""#, r#"name = "clicks"
+trigger = "available-now""#),
+            (r#"kafka = { brokers = "localhost:9092", topics = ["clicks"] }"#, r#"socket = { host = "localhost", port = 9999 }"#),
+            (r#"kafka = { topic = "stats", key = ["window_start", "country"] }"#, r#"console = {}"#),
+        ]),
+        says: r#"
+pipeline.toml:6:1: the socket `events` has no end that is known at the start, which `once` and `available-now` stop at: expected `trigger = "asap"` or `{ every = "10s" }`; change `trigger`
+   |
+ 6 | socket = { host = "localhost", port = 9999 }
+   | ^^^^^^
+"#,
+    },
+    Case {
+        wrong: "a socket that is read once",
+        document: Made::By(&[
+            (r#"name = "clicks""#, r#"name = "clicks"
+trigger = "once""#),
+            (r#"kafka = { brokers = "localhost:9092", topics = ["clicks"] }"#, r#"socket = { host = "localhost", port = 9999 }"#),
+            (r#"kafka = { topic = "stats", key = ["window_start", "country"] }"#, r#"console = {}"#),
+        ]),
+        says: r#"
+pipeline.toml:6:1: the socket `events` has no end that is known at the start, which `once` and `available-now` stop at: expected `trigger = "asap"` or `{ every = "10s" }`; change `trigger`
+   |
+ 6 | socket = { host = "localhost", port = 9999 }
+   | ^^^^^^
+"#,
+    },
+    Case {
         wrong: "a kind of source that comes later",
         document: Made::By(&[(r#"kafka = { brokers = "localhost:9092", topics = ["clicks"] }"#, r#"file = { path = "clicks.json" }"#)]),
         says: r#"
-pipeline.toml:5:1: not yet: `file` in `source` comes with a later version: expected `id`, `kafka`, `memory`, `format`, `on_bad_field`, `schema`, `metadata` or `event_time`; remove it
+pipeline.toml:5:1: not yet: `file` in `source` comes with a later version: expected `id`, `kafka`, `rate`, `socket`, `memory`, `format`, `on_bad_field`, `schema`, `metadata` or `event_time`; remove it
    |
  5 | file = { path = "clicks.json" }
    | ^^^^
@@ -779,6 +900,36 @@ pipeline.toml:22:1: `sink` says none of `kafka`, `console` and `memory`: expecte
  22 | [[sink]]
     | ^^^^^^^^
 ",
+    },
+    Case {
+        wrong: "a console that shows no rows",
+        document: Made::By(&[(r#"kafka = { topic = "stats", key = ["window_start", "country"] }"#, r#"console = { num_rows = 0 }"#)]),
+        says: r#"
+pipeline.toml:24:24: `sink.console.num_rows` is `0`: expected a whole number above zero; write `num_rows = 20`
+    |
+ 24 | console = { num_rows = 0 }
+    |                        ^
+"#,
+    },
+    Case {
+        wrong: "a console under another name of its option",
+        document: Made::By(&[(r#"kafka = { topic = "stats", key = ["window_start", "country"] }"#, r#"console = { numRows = 5 }"#)]),
+        says: r#"
+pipeline.toml:24:13: unknown key `numRows` in `sink.console`: expected `num_rows` or `truncate`; did you mean `num_rows`?
+    |
+ 24 | console = { numRows = 5 }
+    |             ^^^^^^^
+"#,
+    },
+    Case {
+        wrong: "a console that cuts at a word",
+        document: Made::By(&[(r#"kafka = { topic = "stats", key = ["window_start", "country"] }"#, r#"console = { truncate = "long" }"#)]),
+        says: r#"
+pipeline.toml:24:24: `sink.console.truncate` is a string: expected `true`, `false`, or how many characters are shown; write `truncate = true`
+    |
+ 24 | console = { truncate = "long" }
+    |                        ^^^^^^
+"#,
     },
     Case {
         wrong: "a format of the console",

@@ -199,6 +199,23 @@ fn the_example_of_ad_events_is_sound() {
 }
 
 #[test]
+fn made_up_rows_have_a_timestamp_and_a_value_and_need_no_format() {
+    let document = "name = \"a\"\n[[source]]\nid = \"s\"\nrate = { rows_per_second = 10, num_partitions = 4, ramp_up_time = \"1 minute\" }\n\
+                    event_time = { column = \"timestamp\", watermark = \"1s\" }\n[[sink]]\ninput = \"s\"\n\
+                    console = { num_rows = 5, truncate = false }\n";
+    let plan = planned(document).unwrap();
+    let Origin::Rate(rate) = plan.sources[0].origin else { panic!("a rate") };
+    assert_eq!(rate, RateSource { rows_per_second: 10, num_partitions: 4, ramp_up_seconds: 60 });
+    let columns: Vec<&str> = plan.sources[0].schema.fields().iter().map(|field| field.name().as_str()).collect();
+    assert_eq!(columns, ["timestamp", "value"]);
+    let PlannedTarget::Console(console) = plan.sinks[0].target else { panic!("a console") };
+    assert_eq!((console.num_rows, console.truncate), (5, None));
+    let narrow = planned(&document.replace("num_rows = 5, truncate = false", "truncate = 30")).unwrap();
+    let PlannedTarget::Console(console) = narrow.sinks[0].target else { panic!("a console") };
+    assert_eq!((console.num_rows, console.truncate), (20, Some(30)));
+}
+
+#[test]
 fn what_is_unwise_is_said_and_runs() {
     let memory = changed(&[
         ("kafka = { brokers = \"localhost:9092\", topics = [\"clicks\"] }", "memory = {}"),
@@ -209,6 +226,16 @@ fn what_is_unwise_is_said_and_runs() {
         "pipeline.toml:24:1: note: the console is at-least-once: after a crash it may show an epoch's rows again\n\
          pipeline.toml:1:8: warning: the pipeline has neither Kafka nor files: a second process on a copy of the state folder can't be held off, and would deliver every row \
          again; keep one copy of the state folder"
+    );
+
+    let socket = changed(&[
+        ("kafka = { brokers = \"localhost:9092\", topics = [\"clicks\"] }", "socket = { host = \"localhost\", port = 9999 }"),
+        ("kafka = { topic = \"stats\",", "kafka = { topic = \"stats\", brokers = \"b:1\","),
+    ]);
+    assert_eq!(
+        findings(&socket),
+        "pipeline.toml:5:1: warning: the socket `events` is at-most-once, because a socket can't be asked again: lines that no epoch has committed when the process ends, and \
+         those that are sent while none runs, are lost; read rows that matter from Kafka"
     );
 
     let no_watermark = changed(&[(", watermark = \"1 minute\"", ""), ("window = {", "output_mode = \"update\"\nwindow = {")]);
