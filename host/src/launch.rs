@@ -4,6 +4,7 @@
 mod assemble;
 mod bench;
 mod opener;
+pub mod outline;
 
 use std::path::{Path, PathBuf};
 

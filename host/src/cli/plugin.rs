@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use weir::plugin::{Form, Interface};
+use serde_json::{Value, json};
+use weir::plugin::{Form, Plugin};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginVerb {
@@ -17,6 +18,9 @@ pub(crate) struct InspectArgs {
     /// The plugin: a component, or a core module that carries a component type; `std` is the embedded one.
     #[arg(value_name = "FILE.wasm")]
     file: PathBuf,
+    /// As JSON, for programs.
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(verb: &PluginVerb) -> anyhow::Result<ExitCode> {
@@ -28,6 +32,15 @@ pub(super) fn run(verb: &PluginVerb) -> anyhow::Result<ExitCode> {
 fn inspect(args: &InspectArgs) -> anyhow::Result<ExitCode> {
     let engine = super::engine()?;
     let plugin = if args.file.as_os_str() == "std" { engine.std()? } else { engine.load(&args.file)? };
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&as_json(&plugin))?);
+    } else {
+        describe(&plugin);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn describe(plugin: &Plugin) {
     let description = plugin.description();
     println!("{} {}", description.name, description.version);
     println!("  {}", description.doc);
@@ -38,14 +51,29 @@ fn inspect(args: &InspectArgs) -> anyhow::Result<ExitCode> {
     };
     println!("  form    {form}");
     for function in plugin.functions() {
-        let interface = match function.interface {
-            Interface::Transform => "transform",
-            Interface::Aggregate => "aggregate",
-        };
-        println!("\n{interface} `{}`\n  {}", function.name, function.doc);
+        println!("\n{} `{}`\n  {}", function.interface.noun(), function.name, function.doc);
         if !function.config_schema.is_empty() {
             println!("  config  {}", function.config_schema);
         }
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+fn as_json(plugin: &Plugin) -> Value {
+    let description = plugin.description();
+    let functions = plugin.functions().iter().map(|function| {
+        // A schema that is no JSON is the plugin's own affair: it stands there as text.
+        let schema = serde_json::from_str(&function.config_schema).unwrap_or_else(|_| Value::from(function.config_schema.as_str()));
+        json!({ "kind": function.interface.noun(), "name": function.name, "doc": function.doc, "config_schema": schema })
+    });
+    json!({
+        "name": description.name,
+        "version": description.version,
+        "doc": description.doc,
+        "digest": plugin.digest().to_string(),
+        "form": match plugin.form() {
+            Form::Component => "component",
+            Form::Module => "module",
+        },
+        "functions": functions.collect::<Vec<_>>(),
+    })
 }

@@ -26,6 +26,12 @@ use self::message::Runs;
 use self::partition::{Progress, Reader};
 use crate::source::{Cut, Offer, Offset, OffsetRange, Partition, Positions, Records, Source, SourceError};
 
+/// The version of librdkafka, with which Kafka is read and written.
+#[must_use]
+pub fn client_version() -> String {
+    rdkafka::util::get_rdkafka_version().1
+}
+
 /// What a Kafka source is made of.
 #[derive(Debug, Clone)]
 pub struct KafkaSourceOptions {
