@@ -7,3 +7,4 @@ mod burst;
 mod fixtures;
 mod refusals;
 mod support;
+mod verbs;
