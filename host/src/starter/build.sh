@@ -3,8 +3,9 @@
 set -eu
 cd "$(dirname "$0")"
 target=wasm32-unknown-unknown
-if command -v rustup >/dev/null; then rustup target add --quiet $target 2>/dev/null || rustup target add $target; fi
-RUSTFLAGS="${RUSTFLAGS:--Ctarget-feature=+simd128}" cargo build --manifest-path plugin/Cargo.toml --release --target $target --target-dir plugin/target
+if command -v rustup >/dev/null && ! rustup target list --installed | grep -q "^$target\$"; then rustup target add $target; fi
+cargo build --manifest-path plugin/Cargo.toml --release --target $target --target-dir plugin/target
+# A new file under the name, never half of one: a pipeline may be starting.
 cp plugin/target/$target/release/starter.wasm starter.wasm.new
 mv starter.wasm.new starter.wasm
 echo starter.wasm
