@@ -1,4 +1,5 @@
-//! Builds the embedded plugin `std`: a component, and the machine code that wasmtime makes of it, compiled now so that a start does not wait for it.
+//! Builds the embedded plugin `std`: a component, and the machine code that wasmtime makes of it, compiled now so that a start does not wait for it. And the plugin that
+//! `weir init` writes, as a file.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +12,7 @@ use wit_component::ComponentEncoder;
 mod config;
 
 /// What the embedded plugin is made of, seen from this folder.
-const SOURCES: [&str; 6] = ["../plugins/std", "../guest-sdk/rust", "../wit", "../Cargo.toml", "../Cargo.lock", "src/plugin/engine/config.rs"];
+const SOURCES: [&str; 7] = ["../plugins/std", "../plugins/starter/src", "../guest-sdk/rust", "../wit", "../Cargo.toml", "../Cargo.lock", "src/plugin/engine/config.rs"];
 
 fn main() -> Result<()> {
     println!("cargo::rustc-check-cfg=cfg(failpoints)");
@@ -25,23 +26,37 @@ fn main() -> Result<()> {
     for variable in ["WEIR_WASM_TOOLCHAIN", "WEIR_WASM_TOOLCHAIN_ONLY"] {
         println!("cargo::rerun-if-env-changed={variable}");
     }
+    // What `weir --version` says.
+    let lock = fs::read_to_string("../Cargo.lock").context("read `Cargo.lock`")?;
+    println!("cargo::rustc-env=WEIR_WASMTIME_VERSION={}", locked(&lock, "wasmtime")?);
+    let rocksdb = locked(&lock, "librocksdb-sys")?;
+    println!("cargo::rustc-env=WEIR_ROCKSDB_VERSION={}", rocksdb.split_once('+').map_or(rocksdb, |(_, bundled)| bundled));
     let out = env::var("OUT_DIR")?;
     let out = Path::new(&out);
-    let component = componentize(&fs::read(build_guest(out)?)?).context("make a component of the plugin `std`")?;
+    let guests = build_guests(out)?;
+    let component = componentize(&fs::read(guests.join("weir_plugin_std.wasm"))?).context("make a component of the plugin `std`")?;
+    fs::copy(guests.join("weir_plugin_starter.wasm"), out.join("starter.wasm"))?;
     fs::write(out.join("std.cwasm"), compile(&component).context("compile the plugin `std`")?)?;
     fs::write(out.join("std.wasm"), component)?;
     Ok(())
 }
 
-/// Builds the core module, in a target folder of its own: the outer cargo holds the lock of the other one.
-fn build_guest(out: &Path) -> Result<std::path::PathBuf> {
+/// Builds the core modules, in a target folder of its own: the outer cargo holds the lock of the other one. Gives the folder where they are.
+fn build_guests(out: &Path) -> Result<std::path::PathBuf> {
     let manifest = fs::canonicalize("../plugins/std/Cargo.toml")?;
     let target = out.join("guests");
     let mut cargo = Command::new("../guest-sdk/rust/wasm-cargo.sh");
-    cargo.args(["build", "-p", "weir-plugin-std", "--profile", "guest"]).arg("--manifest-path").arg(manifest).arg("--target-dir").arg(&target);
+    cargo.args(["build", "-p", "weir-plugin-std", "-p", "weir-plugin-starter", "--profile", "guest"]).arg("--manifest-path").arg(manifest).arg("--target-dir").arg(&target);
     let status = cargo.status().context("run `guest-sdk/rust/wasm-cargo.sh`")?;
-    ensure!(status.success(), "the plugin `std` could not be built for wasm32-unknown-unknown: see above");
-    Ok(target.join("wasm32-unknown-unknown/guest/weir_plugin_std.wasm"))
+    ensure!(status.success(), "the plugins `std` and `starter` could not be built for wasm32-unknown-unknown: see above");
+    Ok(target.join("wasm32-unknown-unknown/guest"))
+}
+
+/// The version of a package in a lock file.
+fn locked<'a>(lock: &'a str, package: &str) -> Result<&'a str> {
+    let name = format!("name = \"{package}\"");
+    let after = lock.lines().skip_while(|line| *line != name).nth(1).and_then(|line| line.strip_prefix("version = \""));
+    after.and_then(|line| line.strip_suffix('"')).with_context(|| format!("`Cargo.lock` has no `{package}`"))
 }
 
 fn componentize(module: &[u8]) -> Result<Vec<u8>> {

@@ -3,10 +3,14 @@
 mod check;
 mod fixture;
 mod generate;
+mod init;
 mod output;
+mod plan;
 mod plugin;
 mod recover;
 mod run;
+mod shell;
+mod versions;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,7 +22,7 @@ use weir::plugin::Engine;
 
 /// A stream host: Kafka in, event-time windows in WebAssembly, Kafka out, exactly once.
 #[derive(Debug, Parser)]
-#[command(name = "weir", version, arg_required_else_help = true)]
+#[command(name = "weir", version, long_version = versions::all(), after_help = EXIT_CODES, arg_required_else_help = true)]
 pub(crate) struct Cli {
     /// What is logged to standard error: a level, or targets with levels such as `weir=debug,plugin=warn`.
     #[arg(long, global = true, env = "WEIR_LOG", default_value = "info", value_name = "FILTER")]
@@ -30,12 +34,24 @@ pub(crate) struct Cli {
     verb: Verb,
 }
 
+/// What scripts look at.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done, or stopped as asked
+  1    an error, a pipeline that is refused, or a fixture that differs; standard error says why
+  2    a wrong command line
+  128  and the signal's number: ended at once by a second signal";
+
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Run a pipeline.
     Run(run::RunArgs),
+    /// Write a small pipeline with its plugin, a fixture and a README into a folder, to begin with.
+    Init(init::InitArgs),
     /// Say what is wrong with a pipeline, without running it. Exits with 1 when it can't run.
     Check(check::CheckArgs),
+    /// Draw what would run, without running it: steps with their plugins, columns and state, and what each sink promises. Exits with 1 when it can't run.
+    Plan(plan::PlanArgs),
     /// Run a pipeline on fixtures, without a broker, and compare. Exits with 1 when something differs.
     Test(fixture::TestArgs),
     /// Look at plugins.
@@ -45,6 +61,10 @@ enum Verb {
     Recover(recover::RecoverArgs),
     /// Fill a topic with made-up events.
     Generate(generate::GenerateArgs),
+    /// Print what makes a shell complete `weir`: `weir completions bash > ~/.local/share/bash-completion/completions/weir`.
+    Completions(shell::CompletionsArgs),
+    /// Print the manual page, or write one for each verb into a folder.
+    Man(shell::ManArgs),
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -64,10 +84,14 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     let done = telemetry::start(format, &cli.log).and_then(|()| match cli.verb {
         Verb::Run(args) => run::run(args),
         Verb::Check(args) => check::run(&args),
+        Verb::Init(args) => init::run(&args),
+        Verb::Plan(args) => plan::run(&args),
         Verb::Test(args) => fixture::run(&args),
         Verb::Plugin(verb) => plugin::run(&verb),
         Verb::Recover(args) => recover::run(&args),
         Verb::Generate(args) => generate::run(args).map(|()| ExitCode::SUCCESS),
+        Verb::Completions(args) => shell::completions(&args),
+        Verb::Man(args) => shell::man(&args),
     });
     done.unwrap_or_else(|error| output::failed(&error))
 }

@@ -1,5 +1,5 @@
 //! The life of an epoch. `driver` is the line; what it obeys is decided next to it, with values in and values out: when an epoch begins (`trigger`), how far it reads
-//! (`limits`, `plan`), in which order it becomes fact (`commit`) and what a start makes of what it finds (`recovery`).
+//! (`limits`, `plan`), how much the pipeline can take (`rate`), in which order it becomes fact (`commit`) and what a start makes of what it finds (`recovery`).
 
 pub mod clock;
 pub mod commit;
@@ -9,6 +9,7 @@ mod lanes;
 mod letters;
 pub mod limits;
 pub mod plan;
+pub mod rate;
 pub mod recovery;
 pub mod stage;
 pub mod trigger;

@@ -4,6 +4,7 @@
 mod assemble;
 mod bench;
 mod opener;
+pub mod outline;
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,7 @@ use crate::epoch::limits::Limits;
 use crate::epoch::recovery::Start;
 use crate::epoch::trigger::Trigger;
 use crate::observe::progress::ProgressLog;
-use crate::pipeline::{self, Checked, Document, Origin, Plan, Refused, Topics};
+use crate::pipeline::{self, Checked, Document, EpochLimits, Origin, Plan, Refused, Topics};
 use crate::plugin::Engine;
 
 pub use assemble::Ports;
@@ -75,7 +76,8 @@ pub struct Surroundings {
 /// The state folder is in use or another pipeline's; a topic is missing; a setting is refused.
 pub fn launch(plan: OpenedPlan, surroundings: Surroundings) -> anyhow::Result<Driver> {
     let Surroundings { clock, start, ports, state_dir, trigger, tap } = surroundings;
-    let limits = Limits { max_epoch_bytes: plan.limits.max_epoch_bytes.bytes(), max_records: plan.limits.max_records };
+    let EpochLimits { max_epoch_bytes, max_records, max_rate_per_partition, backpressure } = plan.limits;
+    let limits = Limits { max_epoch_bytes: max_epoch_bytes.bytes(), max_records, max_rate_per_partition };
     let (name, max_rejected, trigger) = (plan.name.clone(), plan.max_rejected, trigger.unwrap_or(plan.trigger));
     let assembled = assemble::assemble(plan, &ports, &state_dir).with_context(|| format!("pipeline `{name}`"))?;
     Ok(Driver::new(Parts {
@@ -85,6 +87,7 @@ pub fn launch(plan: OpenedPlan, surroundings: Surroundings) -> anyhow::Result<Dr
         store: assembled.store,
         trigger,
         limits,
+        backpressure,
         max_rejected: Box::new(move |rejected, rows| max_rejected.allows(rejected, rows)),
         clock,
         progress: ProgressLog::open(Some(&state_dir))?,

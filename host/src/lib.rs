@@ -16,5 +16,6 @@ pub mod plugin;
 pub mod rows;
 pub mod sink;
 pub mod source;
+pub mod starter;
 pub mod state;
 pub mod time;

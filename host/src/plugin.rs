@@ -10,6 +10,9 @@
 //! ```
 #![expect(clippy::disallowed_methods, reason = "a call has a deadline and a cost, which are the wall clock's; no guest sees that clock")]
 
+/// The version of wasmtime, which runs plugins.
+pub const WASMTIME_VERSION: &str = env!("WEIR_WASMTIME_VERSION");
+
 mod aggregate;
 mod bindings;
 mod blobs;
@@ -32,7 +35,7 @@ mod transform;
 mod tests;
 
 pub use aggregate::Aggregate;
-pub use bindings::{Context, Description, Order, Rejection, StateIdentity};
+pub use bindings::{Context, Description, Order, Rejection, StateIdentity, VERSION as CONTRACT_VERSION};
 pub use blobs::Blobs;
 pub use convert::{JSON, TYPE_KEY, data_type_text, field};
 pub use digest::Digest;

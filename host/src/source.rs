@@ -3,6 +3,8 @@
 
 pub mod kafka;
 pub mod memory;
+pub mod rate;
+pub mod socket;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -133,6 +135,9 @@ pub enum SourceError {
     Failed(#[from] anyhow::Error),
 }
 
+/// Tells the time, since 1970; for sources whose records are made of it.
+pub type Now = Box<dyn Fn() -> Duration + Send>;
+
 /// A source of records.
 pub trait Source: Send {
     /// Sets where each known partition goes on: at the start, and after an epoch was thrown away. Partitions that are not named begin where the source is told
@@ -164,6 +169,11 @@ pub trait Source: Send {
     /// Whether a range can be read again after a crash.
     fn replayable(&self) -> bool {
         true
+    }
+
+    /// Whether the cluster can be shown its positions, for lag tools: whether they are of topics.
+    fn has_topics(&self) -> bool {
+        false
     }
 }
 

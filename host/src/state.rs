@@ -12,6 +12,9 @@
 
 use std::path::PathBuf;
 
+/// The version of RocksDB, which keeps the states.
+pub const ROCKSDB_VERSION: &str = env!("WEIR_ROCKSDB_VERSION");
+
 mod cache;
 mod delta;
 mod groups;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::disallowed_methods, reason = "tests")]
 
 mod bad_input;
+mod burst;
 mod clusters;
 mod fixtures;
 mod formats;
@@ -13,3 +14,4 @@ mod renewal;
 mod signals;
 mod support;
 mod triggers;
+mod verbs;

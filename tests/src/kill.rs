@@ -150,6 +150,12 @@ impl Run {
         self.ending(status)
     }
 
+    /// The process, to be looked at in `/proc`.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal such as `libc::SIGTERM` or `libc::SIGSTOP`.
     ///
     /// # Errors

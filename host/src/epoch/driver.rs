@@ -8,6 +8,7 @@
 mod facts;
 mod forward;
 mod make;
+mod pace;
 mod report;
 mod wait;
 
@@ -19,9 +20,10 @@ use super::commit::{Action, Attempt, Failure, Outcome, Part, Protocol, Purpose, 
 use super::graph::Graph;
 use super::limits::Limits;
 use super::plan::Plan;
+use super::rate::{Estimator, Gains};
 use super::recovery::{CommitPoint, Start};
 use super::stage::{Refused, Staged};
-use super::trigger::Trigger;
+use super::trigger::{Last, Trigger};
 use crate::failpoint;
 use crate::observe::progress::ProgressLog;
 use crate::operator::event_time::Times;
@@ -52,6 +54,8 @@ pub struct Parts {
     pub trigger: Trigger,
     /// How much an epoch reads.
     pub limits: Limits,
+    /// How it is fitted to what the pipeline can take; none: it is not.
+    pub backpressure: Option<Gains>,
     /// How many rows of an epoch may be refused: rejected, read -> allowed.
     pub max_rejected: Box<dyn Fn(u64, u64) -> bool + Send>,
     /// The time.
@@ -91,7 +95,8 @@ pub struct Driver {
 struct Run {
     id: String,
     epochs: u64,
-    last_begin: Option<Duration>,
+    last: Option<Last>,
+    estimator: Option<Estimator>,
     last_report: Option<Duration>,
     last_commit: Duration,
     transaction_since: Option<Stopwatch>,
@@ -160,7 +165,8 @@ impl Driver {
         let run = Run {
             id: uuid::Uuid::new_v4().to_string(),
             epochs: 0,
-            last_begin: None,
+            last: None,
+            estimator: parts.backpressure.map(Estimator::new),
             last_report: None,
             last_commit: parts.clock.now(),
             transaction_since: None,
@@ -231,11 +237,7 @@ impl Driver {
 
     /// Puts the marker into the transaction: it is open for an epoch, and begun here for any other purpose.
     fn mark(&mut self, purpose: &Purpose) -> Outcome {
-        let positions = match purpose {
-            Purpose::Epoch { .. } => self.made.as_ref().map(|made| made.plan.sources.iter().flat_map(super::plan::SourcePlan::after).collect()),
-            _ => None,
-        };
-        let positions: Positions = positions.unwrap_or_else(|| self.positions().into_values().flatten().collect());
+        let positions = self.shown_positions(purpose);
         let marker = purpose.marker();
         let marker = Marker { epoch: marker.epoch().0, identity: marker.to_string() };
         let begin = !matches!(purpose, Purpose::Epoch { .. });

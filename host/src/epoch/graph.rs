@@ -131,7 +131,7 @@ impl Graph {
 
     /// Whether a step with state asks for epochs without records, so that its windows close (B-4).
     #[must_use]
-    pub fn has_state(&self) -> bool {
-        self.steps.iter().any(|step| matches!(step.operator, Operator::Aggregate(_)))
+    pub fn closes_windows(&self) -> bool {
+        self.steps.iter().any(|step| matches!(&step.operator, Operator::Aggregate(aggregate) if aggregate.closes()))
     }
 }

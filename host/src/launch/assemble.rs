@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::{OpenedPlan, OpenedPlugin};
+use crate::epoch::clock::{Clock as _, SystemClock};
 use crate::epoch::graph::{EventTimeNode, Graph, Letters, Node, Operator, SinkNode, SourceNode, StepNode, Target};
 use crate::format::{JsonDecoder, JsonEncoder, OnBadField};
 use crate::operator::aggregate::{Aggregate, AggregateParts, OutputMode};
@@ -25,7 +26,9 @@ use crate::sink::memory::Collected;
 use crate::sink::records::RecordEncoder;
 use crate::source::kafka::{KafkaSource, KafkaSourceOptions};
 use crate::source::memory::Feed;
-use crate::source::{Offset, Partition, Source};
+use crate::source::rate::{RateOptions, RateSource, Schedule};
+use crate::source::socket::{SocketOptions, SocketSource};
+use crate::source::{Now, Offset, Partition, Source};
 use crate::state::{ShardCount, Store, StoreConfig};
 use crate::time::watermark::{By, Rule};
 use crate::time::window::Tumbling;
@@ -93,6 +96,18 @@ fn source_node(source: &PlannedSource, pipeline: &str, ports: &Ports) -> anyhow:
     let opened: Box<dyn Source> = match (ports.feeds.get(&source.id), &source.origin) {
         (Some(feed), _) => Box::new(feed.source()),
         (None, Origin::Memory) => Box::new(Feed::new(&source.id).source()),
+        (None, Origin::Rate(rate)) => Box::new(RateSource::new(
+            RateOptions {
+                id: source.id.clone(),
+                schedule: Schedule { rows_per_second: rate.rows_per_second, ramp_up_seconds: rate.ramp_up_seconds },
+                partitions: rate.num_partitions,
+            },
+            now(),
+        )),
+        (None, Origin::Socket(socket)) => {
+            let options = SocketOptions { id: source.id.clone(), host: socket.host.value.clone(), port: socket.port };
+            Box::new(SocketSource::new(options, now()))
+        }
         (None, Origin::Kafka(kafka)) => Box::new(KafkaSource::new(KafkaSourceOptions {
             id: source.id.clone(),
             brokers: kafka.brokers.value.expose().to_owned(),
@@ -109,6 +124,12 @@ fn source_node(source: &PlannedSource, pipeline: &str, ports: &Ports) -> anyhow:
         })?),
     };
     Ok(SourceNode { id: source.id.clone(), source: opened, decoder })
+}
+
+/// The clock of sources whose records are made of time.
+fn now() -> Now {
+    let clock = SystemClock::default();
+    Box::new(move || clock.now())
 }
 
 fn named(topics: &pipeline::Topics) -> Vec<String> {
@@ -162,6 +183,7 @@ fn step_node(
                 mode: match planned.output_mode {
                     pipeline::OutputMode::Append => OutputMode::Append,
                     pipeline::OutputMode::Update => OutputMode::Update,
+                    pipeline::OutputMode::Complete => OutputMode::Complete,
                 },
                 output: step.schema,
                 max_state_bytes: MAX_STATE_BYTES,
@@ -177,7 +199,10 @@ fn sink_node(sink: &PlannedSink, ports: &Ports) -> anyhow::Result<SinkNode> {
     let target = match (ports.collected.get(&sink.id), &sink.target) {
         (Some(collected), _) => Target::Outbox(Box::new(collected.sink())),
         (None, PlannedTarget::Memory) => Target::Outbox(Box::new(Collected::default().sink())),
-        (None, PlannedTarget::Console) => Target::Outbox(Box::new(Console)),
+        (None, PlannedTarget::Console(console)) => {
+            let truncate = console.truncate.map(|characters| characters as usize);
+            Target::Outbox(Box::new(Console { num_rows: console.num_rows as usize, truncate }))
+        }
         (None, PlannedTarget::Kafka(kafka)) => Target::Records(Box::new(record_encoder(sink, kafka)?)),
     };
     Ok(SinkNode { id: sink.id.clone(), input: node(sink.input), target })
@@ -243,7 +268,7 @@ impl Cluster {
             .collect();
         let source = plan.sources.iter().find_map(|source| match &source.origin {
             Origin::Kafka(kafka) => Some(kafka),
-            Origin::Memory => None,
+            Origin::Rate(_) | Origin::Socket(_) | Origin::Memory => None,
         });
         let (brokers, marker_topic, properties) = match (outputs.first(), source) {
             (Some((output, _)), _) => (output.brokers.expose(), output.topic.expose().to_owned(), exposed(&output.properties)),

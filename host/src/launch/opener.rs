@@ -17,6 +17,12 @@ pub struct OpenedPlugin<F> {
     pub function: F,
     /// The plugin's SHA-256, in hexadecimal.
     pub digest: String,
+    /// The plugin's name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What it calls the function.
+    pub function_name: String,
 }
 
 /// Opens plugins from files.
@@ -51,6 +57,13 @@ impl<'a> PluginOpener<'a> {
     }
 }
 
+impl<F> OpenedPlugin<F> {
+    fn new(plugin: &Plugin, function_name: String, function: F) -> Self {
+        let description = plugin.description();
+        Self { function, digest: plugin.digest().to_string(), name: description.name.clone(), version: description.version.clone(), function_name }
+    }
+}
+
 impl Opener for PluginOpener<'_> {
     type Transform = OpenedPlugin<plugin::Transform>;
     type Aggregate = OpenedPlugin<plugin::Aggregate>;
@@ -62,7 +75,7 @@ impl Opener for PluginOpener<'_> {
             .open_transform(&function, &config(&spec.call)?, input, &limits(&spec.call.limits))
             .map_err(|error| failure(&plugin, Interface::Transform, error))?;
         let (output, passed) = (opened.output().clone(), opened.passed().collect());
-        Ok(OpenedTransform { plugin: OpenedPlugin { function: opened, digest: plugin.digest().to_string() }, output, passed })
+        Ok(OpenedTransform { plugin: OpenedPlugin::new(&plugin, function, opened), output, passed })
     }
 
     fn open_aggregate(&mut self, _step: &str, spec: &AggregateSpec, input: &Schema) -> Result<OpenedAggregate<Self::Aggregate>, OpenFailure> {
@@ -72,7 +85,7 @@ impl Opener for PluginOpener<'_> {
             .open_aggregate(&function, &config(&spec.call)?, input, &limits(&spec.call.limits))
             .map_err(|error| failure(&plugin, Interface::Aggregate, error))?;
         let output = opened.output().clone();
-        Ok(OpenedAggregate { plugin: OpenedPlugin { function: opened, digest: plugin.digest().to_string() }, output })
+        Ok(OpenedAggregate { plugin: OpenedPlugin::new(&plugin, function, opened), output })
     }
 }
 

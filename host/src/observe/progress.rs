@@ -134,9 +134,9 @@ pub struct Own {
     pub rejected: BTreeMap<String, u64>,
     /// NaN and infinities that were written as null.
     pub lossy_values: u64,
-    /// The limit that made the epoch smaller than what was there.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bound_by: Option<Bound>,
+    /// What held the epoch back.
+    #[serde(flatten)]
+    pub pace: PaceProgress,
     /// The watermark after the epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub watermark_after: Option<String>,
@@ -156,6 +156,33 @@ pub struct Own {
     /// Which plugin made the rows of each step: the digest.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub plugins: BTreeMap<String, String>,
+}
+
+/// What held an epoch back.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PaceProgress {
+    /// The limit that made the epoch smaller than what was there; of several the tightest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bound_by: Option<Bound>,
+    /// Every limit that held, whether it bound or not.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<Bound, LimitProgress>,
+    /// Milliseconds from when the epoch was due to its begin, because the one before took so long.
+    pub scheduling_delay_ms: u64,
+    /// Milliseconds of the trigger's interval while the epoch ran; an adaptive trigger changes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trigger_interval_ms: Option<u64>,
+}
+
+/// A limit, and what it came to in an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LimitProgress {
+    /// Its value in its own unit: bytes, records, or records a second.
+    pub limit: u64,
+    /// How many records it would have allowed the epoch by itself.
+    pub records: u64,
 }
 
 /// A step, and what its plugin cost.

@@ -37,6 +37,8 @@ pub enum OutputMode {
     Append,
     /// In every epoch that changes it (O-2).
     Update,
+    /// In every epoch; nothing is late, and nothing is ever closed (O-3, L-4).
+    Complete,
 }
 
 /// How rows find their group.
@@ -130,6 +132,10 @@ impl Aggregate {
     /// # Errors
     /// What the plugin says after a second try, or the store.
     pub fn run(&mut self, time: &EpochTime, chunks: &[Chunk]) -> anyhow::Result<Aggregated> {
+        let time = &match self.mode {
+            OutputMode::Complete => EpochTime { late: None, ..*time }, // L-4
+            OutputMode::Append | OutputMode::Update => *time,
+        };
         let mut watch = Stopwatch::start();
         let reads: Vec<usize> = self.grouping.needs.iter().enumerate().filter_map(|(column, needed)| needed.then_some(column)).collect();
         let units = group::units(chunks, &reads);
@@ -148,6 +154,12 @@ impl Aggregate {
         self.describe(&mut operator, &partials);
         operator.all_updates_time_ms += watch.lap_us() / 1_000;
         Ok(Aggregated { chunks, late_rows: partials.iter().map(|partial| partial.late_rows).sum(), operator, busy_us: self.busy.take_us() })
+    }
+
+    /// Whether an epoch without records would bring rows, once the watermark has moved (B-4).
+    #[must_use]
+    pub fn closes(&self) -> bool {
+        self.mode != OutputMode::Complete
     }
 
     /// What the plugin has cost so far.

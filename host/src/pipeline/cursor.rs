@@ -309,6 +309,23 @@ impl<'d> Reader<'d> {
         number
     }
 
+    /// A number that is not negative, with decimals or without.
+    pub(super) fn number(&mut self, value: &Value<'_>, expected: Expect) -> Option<f64> {
+        let (text, number) = match value.get() {
+            DeValue::Integer(number) => (number.to_string(), i64::from_str_radix(number.as_str(), number.radix()).ok().map(|number| number as f64)),
+            DeValue::Float(number) => (number.to_string(), number.as_str().parse::<f64>().ok()),
+            _ => {
+                self.wrong_type(value, expected);
+                return None;
+            }
+        };
+        let number = number.filter(|number| number.is_finite() && *number >= 0.0);
+        if number.is_none() {
+            self.bad_value(value, &Text::plain(text), "", expected);
+        }
+        number
+    }
+
     /// A list, each element read by `each`. None: a problem is noted.
     pub(super) fn list<T>(&mut self, value: &Value<'_>, expected: Expect, each: impl Fn(&mut Self, &Value<'_>) -> Option<T>) -> Option<Vec<T>> {
         let Some(elements) = value.elements() else {

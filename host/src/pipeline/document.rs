@@ -57,8 +57,14 @@ impl Document {
 
     /// `file:line:column` of the span's start, both counted from 1, columns in characters.
     pub fn place(&self, span: Span) -> String {
+        let (line, column) = self.position(span);
+        format!("{}:{line}:{column}", self.file)
+    }
+
+    /// Line and column of the span's start, both counted from 1, columns in characters.
+    pub fn position(&self, span: Span) -> (usize, usize) {
         let line = self.line_of(span);
-        format!("{}:{}:{}", self.file, line.number, line.before.chars().count() + 1)
+        (line.number, line.before.chars().count() + 1)
     }
 
     /// The line that the span starts in, with a caret below every character of the span; nothing for the document as a whole.

@@ -15,7 +15,7 @@ pub use super::graph::Node;
 use super::check::Checked;
 use super::problem::Refused;
 use super::spec::{
-    AggregateSpec, CreateTopic, EpochLimits, MaxRejected, MetadataColumn, Origin, OutputMode, Partitioner, SourceFormat, TransformSpec, WatermarkSpec,
+    AggregateSpec, ConsoleSink, CreateTopic, EpochLimits, MaxRejected, MetadataColumn, Origin, OutputMode, Partitioner, SourceFormat, TransformSpec, WatermarkSpec,
     WindowSpec,
 };
 use super::text::Text;
@@ -214,7 +214,7 @@ pub enum PlannedTarget {
     /// A topic.
     Kafka(PlannedKafkaSink),
     /// The terminal.
-    Console,
+    Console(ConsoleSink),
     /// A list that a test reads.
     Memory,
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use super::document::{Document, Span};
 
 /// One thing to say about a document: what is wrong, what was expected, what to do, and where.
@@ -81,6 +83,23 @@ pub enum Code {
     PluginInput,
 }
 
+/// A problem as programs see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// `error`, `warning` or `note`.
+    pub severity: &'static str,
+    /// The kind of problem.
+    pub code: &'static str,
+    /// The document.
+    pub file: String,
+    /// The line, counted from 1.
+    pub line: usize,
+    /// The column, counted from 1, in characters.
+    pub column: usize,
+    /// What is wrong, what was expected and what to do.
+    pub message: String,
+}
+
 /// A document that can't run, with everything that was found: the error to show to a person.
 #[derive(Debug, Clone)]
 pub struct Refused {
@@ -104,6 +123,17 @@ impl Problem {
         Self { severity: Severity::Note, code, span, message: format!("{what}: {follows}") }
     }
 
+    /// For programs.
+    pub fn finding(&self, document: &Document) -> Finding {
+        let (line, column) = document.position(self.span);
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "note",
+        };
+        Finding { severity, code: self.code.as_str(), file: document.file().to_owned(), line, column, message: self.message.clone() }
+    }
+
     /// `file:line:column: message`, and below it the line with a caret.
     pub fn render(&self, document: &Document) -> String {
         let severity = match self.severity {
@@ -125,6 +155,11 @@ impl Refused {
     /// What was found, the worst first and then in the document's order.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
+    }
+
+    /// The same for programs.
+    pub fn findings(&self) -> Vec<Finding> {
+        self.problems.iter().map(|problem| problem.finding(&self.document)).collect()
     }
 }
 

@@ -4,6 +4,8 @@ mod sink;
 mod source;
 mod step;
 
+use std::time::Duration;
+
 use toml::de::{DeTable, DeValue};
 
 use super::cursor::{Expect, Parse, Reader, Table, Value, expect};
@@ -13,7 +15,8 @@ use super::property::{self, Side};
 use super::spec::{CallLimits, EpochLimits, KafkaTopic, MaxRejected, PipelineSpec, SinkSpec, SourceSpec, StepSpec};
 use super::text::Text;
 use super::unit::{ByteSize, DurationUs, ShareMillionths};
-use crate::epoch::trigger::Trigger;
+use crate::epoch::rate::Gains;
+use crate::epoch::trigger::{Adaptive, Trigger};
 
 /// Keys of the top that later versions will have.
 const LATER: &[&str] = &["delivery", "on_poison_group", "probation", "control"];
@@ -104,8 +107,33 @@ fn trigger(reader: &mut Reader<'_>, value: Value<'_>) -> Option<Trigger> {
     };
     let every =
         table.required(reader, "every", expect("a duration", "\"10s\""), |reader, value| positive(reader, &value, expect("a duration above zero", "\"10s\"")));
-    table.finish(reader, &["adaptive"]);
-    Some(Trigger::Every(every?.to_std()))
+    let adaptive = table.optional(reader, "adaptive", adaptive);
+    table.finish(reader, &[]);
+    let (every, adaptive) = (every?, adaptive?);
+    let interval = every.to_std();
+    if let Some(Adaptive { min, max }) = adaptive
+        && !(min..=max).contains(&interval)
+    {
+        let what = format!("`every` ({}) is not within `adaptive`, where the interval begins", every.value);
+        reader.error(Code::Conflict, every.span, what, "an interval from `min` to `max` (unless given, 1s and 60s)", "change `every`, or the bounds");
+        return None;
+    }
+    Some(Trigger::Every { interval, adaptive })
+}
+
+/// `{ min = "1s", max = "60s" }`; either may be left out.
+fn adaptive(reader: &mut Reader<'_>, value: Value<'_>) -> Option<Adaptive> {
+    let mut table = reader.table(&value, expect("a table", "{ min = \"1s\", max = \"60s\" }"))?;
+    let bound: Parse<Duration> = |reader, value| Some(positive(reader, &value, expect("a duration above zero", "\"1s\""))?.to_std());
+    let min = table.or(reader, "min", Adaptive::DEFAULT.min, bound);
+    let max = table.or(reader, "max", Adaptive::DEFAULT.max, bound);
+    table.finish(reader, &[]);
+    let (min, max) = (min?, max?);
+    if min > max {
+        reader.error(Code::Conflict, value.span(), "`min` is longer than `max`", "`min` of at most `max` (unless given, 1s and 60s)", "lower `min` or raise `max`");
+        return None;
+    }
+    Some(Adaptive { min, max })
 }
 
 fn epoch_limits(reader: &mut Reader<'_>, value: Value<'_>) -> Option<EpochLimits> {
@@ -116,8 +144,38 @@ fn epoch_limits(reader: &mut Reader<'_>, value: Value<'_>) -> Option<EpochLimits
         let number = reader.integer(&value, expect("a whole number above zero", "100000"), 1..=i64::MAX)?;
         Some(number.unsigned_abs())
     });
-    table.finish(reader, &["max_rate_per_partition", "backpressure"]);
-    Some(EpochLimits { max_epoch_bytes: bytes?, max_records: records? })
+    let rate = table.optional(reader, "max_rate_per_partition", |reader, value| per_second(reader, &value));
+    let backpressure = table.optional(reader, "backpressure", backpressure);
+    table.finish(reader, &[]);
+    Some(EpochLimits { max_epoch_bytes: bytes?, max_records: records?, max_rate_per_partition: rate?, backpressure: backpressure? })
+}
+
+/// `"pid"`, or `{ pid = { min_rate = 100 } }`: Spark's names, and its defaults (P-3).
+fn backpressure(reader: &mut Reader<'_>, value: Value<'_>) -> Option<Gains> {
+    let expected = expect("`pid`, or `{ pid = { .. } }` with what differs", "\"pid\"");
+    if value.get().is_str() {
+        return reader.choice(&value, expected, &[("pid", Gains::DEFAULT)], &[]);
+    }
+    let mut table = reader.table(&value, expected)?;
+    let gains = table.required(reader, "pid", expect("a table", "{ min_rate = 100 }"), gains);
+    table.finish(reader, &[]);
+    gains
+}
+
+fn gains(reader: &mut Reader<'_>, value: Value<'_>) -> Option<Gains> {
+    let mut table = reader.table(&value, expect("a table", "{ min_rate = 100 }"))?;
+    let gain: Parse<f64> = |reader, value| reader.number(&value, expect("a number that is not negative", "0.2"));
+    let proportional = table.or(reader, "proportional", Gains::DEFAULT.proportional, gain);
+    let integral = table.or(reader, "integral", Gains::DEFAULT.integral, gain);
+    let derivative = table.or(reader, "derivative", Gains::DEFAULT.derivative, gain);
+    let min_rate = table.or(reader, "min_rate", Gains::DEFAULT.min_rate, |reader, value| per_second(reader, &value));
+    let initial_rate = table.optional(reader, "initial_rate", |reader, value| per_second(reader, &value));
+    table.finish(reader, &[]);
+    Some(Gains { proportional: proportional?, integral: integral?, derivative: derivative?, min_rate: min_rate?, initial_rate: initial_rate? })
+}
+
+fn per_second(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<u64> {
+    reader.integer(value, expect("records a second, a whole number above zero", "1000"), 1..=i64::MAX).map(i64::unsigned_abs)
 }
 
 fn max_rejected(reader: &mut Reader<'_>, value: Value<'_>) -> Option<MaxRejected> {

@@ -205,7 +205,7 @@ pub(super) fn timestamp() -> DataType {
 }
 
 /// The type of a field in a document's words, for messages.
-pub(super) fn type_text(field: &Field) -> String {
+pub fn type_text(field: &Field) -> String {
     if let Some(own) = field.metadata().get(TYPE_KEY) {
         return own.clone();
     }

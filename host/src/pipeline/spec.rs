@@ -14,6 +14,7 @@ pub use step::*;
 use super::document::{Document, Placed};
 use super::text::Text;
 use super::unit::{ByteSize, ShareMillionths};
+use crate::epoch::rate::Gains;
 use crate::epoch::trigger::Trigger;
 
 /// A pipeline.
@@ -42,12 +43,16 @@ pub struct PipelineSpec {
 }
 
 /// What an epoch may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EpochLimits {
     /// Larger: more memory, and more to do again after a crash. Smaller: more commits for the same rows.
     pub max_epoch_bytes: ByteSize,
     /// In records; none: no such limit.
     pub max_records: Option<u64>,
+    /// In records a second of each partition; none: no such limit.
+    pub max_rate_per_partition: Option<u64>,
+    /// How epochs are fitted to what the pipeline can take; none: they are not.
+    pub backpressure: Option<Gains>,
 }
 
 /// `max_rejected = "1%"`, or `{ share = "1%", at_least_rows = 100 }`: an epoch with more rejected rows than both allow stops the pipeline.
@@ -71,7 +76,14 @@ impl PipelineSpec {
 
 impl EpochLimits {
     /// 64 MB: about a second of work for one core, and small beside the memory of any machine that runs this.
-    pub const DEFAULT: Self = Self { max_epoch_bytes: ByteSize::from_bytes(64_000_000), max_records: None };
+    pub const DEFAULT: Self =
+        Self { max_epoch_bytes: ByteSize::from_bytes(64_000_000), max_records: None, max_rate_per_partition: None, backpressure: None };
+
+    /// Without those of records a second, for where there is no time.
+    #[must_use]
+    pub fn without_rates(self) -> Self {
+        Self { max_rate_per_partition: None, backpressure: None, ..self }
+    }
 }
 
 impl MaxRejected {

@@ -12,7 +12,7 @@ use super::instance::Guest;
 /// The contract that this host serves.
 pub(super) const PACKAGE: &str = "weir:plugin";
 /// Its version.
-pub(super) const VERSION: &str = "0.1.0";
+pub const VERSION: &str = "0.1.0";
 /// The interface that every plugin exports.
 pub(super) const PLUGIN: &str = "weir:plugin/plugin@0.1.0";
 /// The one interface that a plugin may import.

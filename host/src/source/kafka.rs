@@ -25,6 +25,12 @@ use self::message::Runs;
 use self::partition::{Progress, Reader};
 use crate::source::{Cut, Offer, Offset, OffsetRange, Partition, Positions, Records, Source, SourceError};
 
+/// The version of librdkafka, with which Kafka is read and written.
+#[must_use]
+pub fn client_version() -> String {
+    rdkafka::util::get_rdkafka_version().1
+}
+
 /// What a Kafka source is made of.
 #[derive(Debug, Clone)]
 pub struct KafkaSourceOptions {
@@ -294,6 +300,10 @@ impl Source for KafkaSource {
     fn wait(&mut self, timeout: Duration) {
         // A check that is due is something new: its answer decides whether a partition is idle.
         self.wake.wait(timeout.min(self.ends.due_in(CHECK_INTERVAL)));
+    }
+
+    fn has_topics(&self) -> bool {
+        true
     }
 
     fn description(&self) -> String {

@@ -3,8 +3,9 @@
 use anyhow::Context as _;
 
 use super::{CALL_TIMEOUT, Driver};
-use crate::epoch::commit::{Action, Lineage, Marker, Outcome};
+use crate::epoch::commit::{Action, Lineage, Marker, Outcome, Purpose};
 use crate::epoch::graph::Operator;
+use crate::epoch::plan::SourcePlan;
 use crate::epoch::recovery::{Facts, Folder, Prepared};
 use crate::source::{Offset, Partition, Positions, SourceError};
 use crate::state::{EpochRecord, FoundPrepared, PartitionRecord, SourceRecord};
@@ -121,6 +122,18 @@ impl Driver {
             (id.clone(), partitions.collect())
         });
         positions.collect()
+    }
+
+    /// What the cluster is shown of them, for lag tools: after the epoch that is committed, or where things stand.
+    pub(super) fn shown_positions(&self, purpose: &Purpose) -> Positions {
+        let stored = self.positions();
+        let shown = self.parts.graph.sources.iter().enumerate().filter(|(_, node)| node.source.has_topics()).filter_map(|(number, node)| {
+            match (purpose, &self.made) {
+                (Purpose::Epoch { .. }, Some(made)) => made.plan.sources.get(number).map(SourcePlan::after),
+                _ => stored.get(&node.id).cloned(),
+            }
+        });
+        shown.flatten().collect()
     }
 
     fn restore_trackers(&mut self, record: &EpochRecord) -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! What is kept and told of an epoch: the header of its PREPARED record, its progress record and its line in the log.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::{Driver, Made};
 use crate::epoch::commit::Draft;
@@ -53,6 +54,7 @@ impl Driver {
         let since_last = self.run.last_report.map(|last| u64::try_from(made.begun.saturating_sub(last).as_millis()).unwrap_or(u64::MAX));
         self.run.last_report = Some(made.begun);
         let rows: u64 = made.stats.input_rows.iter().sum();
+        let pace = self.paced(&made, rows, Duration::from_micros(duration_us));
         let rates = |rows: u64| (since_last.and_then(|since| rate(rows, since)), rate(rows, millis));
         let sources = self.parts.graph.sources.iter().zip(&made.plan.sources).zip(&made.stats.input_rows);
         let sources = sources.map(|((node, plan), rows)| source_progress(node.source.description(), plan, *rows, rates(*rows)));
@@ -73,7 +75,7 @@ impl Driver {
             sources: sources.collect(),
             sink: SinkProgress { description: self.describe_sinks(), num_output_rows: made.staged.rows },
             weir: Own {
-                bound_by: made.plan.sources.iter().find_map(|source| source.bound),
+                pace,
                 stage_us: std::mem::take(&mut made.stats.stage_us),
                 cpu_us: std::mem::take(&mut made.stats.cpu_us),
                 steps: std::mem::take(&mut made.stats.steps),

@@ -7,7 +7,7 @@ use super::{Driver, Ended, Until, fresh_attempt};
 use crate::epoch::clock::event_time;
 use crate::epoch::commit::Outcome;
 use crate::epoch::plan::{self, Plan, SourcePlan};
-use crate::epoch::trigger::{Decision, Moment, Trigger};
+use crate::epoch::trigger::{Decision, Last, Moment, Trigger};
 use crate::operator::EpochTime;
 use crate::source::{Positions, SourceError};
 use crate::time::EventTime;
@@ -43,15 +43,16 @@ impl Driver {
             self.grow_idle(&sources);
             let moment = Moment {
                 now: self.parts.clock.now(),
-                last: self.run.last_begin,
+                last: self.run.last.map(|last| last.begin),
                 epochs: self.run.epochs,
                 records: sources.iter().any(SourcePlan::has_records),
+                held_back: sources.iter().any(SourcePlan::is_held_back),
                 watermark_moved: self.watermark_moved(),
             };
             match self.parts.trigger.decide(moment) {
                 Decision::Run => {
-                    self.planned = Some(self.plan(sources));
-                    self.run.last_begin = Some(moment.now);
+                    self.planned = Some(self.plan(sources, moment.now));
+                    self.run.last = Some(Last { begin: moment.now, end: moment.now });
                 }
                 Decision::Finish => return Ok(Waited::Ended(Ended::Finished)),
                 Decision::Wait { .. } if until == Until::Idle => return Ok(Waited::Ended(Ended::Idle)),
@@ -62,7 +63,7 @@ impl Driver {
     }
 
     /// Step 1, PLAN: the ranges that the limits allow, and the clock and watermarks that hold for the whole epoch.
-    fn plan(&self, sources: Vec<SourcePlan>) -> Plan {
+    fn plan(&self, sources: Vec<SourcePlan>, now: Duration) -> Plan {
         let before = self.committed.as_ref();
         let time = EpochTime {
             epoch: before.map_or(0, |record| record.epoch) + 1,
@@ -72,12 +73,11 @@ impl Driver {
             late: plan::global(&self.trackers)
                 .map(|_| before.and_then(|record| record.eviction_watermark_ms).map_or_else(Default::default, crate::time::Watermark)),
         };
-        Plan { time, sources }
+        Plan { time, sources, pace: self.pace(now), scheduling_delay: self.parts.trigger.scheduling_delay(now, self.run.last) }
     }
 
     /// What every source has to read; none while one of them can't be reached.
     fn look(&mut self) -> anyhow::Result<Option<Vec<SourcePlan>>> {
-        let limits = self.parts.limits;
         let count = self.parts.graph.sources.len();
         let mut offers = Vec::with_capacity(count);
         for node in &mut self.parts.graph.sources {
@@ -99,8 +99,7 @@ impl Driver {
             let ends = |offers: &Vec<crate::source::Offer>| offers.iter().map(|offer| (offer.partition.clone(), offer.end)).collect::<Positions>();
             self.frozen = Some(offers.iter().map(ends).collect());
         }
-        let frozen = |source: usize| self.frozen.as_ref().and_then(|frozen| frozen.get(source).cloned());
-        Ok(Some(offers.into_iter().enumerate().map(|(source, offers)| SourcePlan::new(offers, frozen(source), &limits, count)).collect()))
+        Ok(Some(plan::sources(offers, self.frozen.as_deref(), &self.parts.limits, &self.pace(self.parts.clock.now()))))
     }
 
     /// Partitions grow idle between epochs, too: where some have fallen silent and nothing comes in any more, no epoch would notice (F-2). What follows is in the
@@ -126,7 +125,7 @@ impl Driver {
     /// Whether an epoch without records would close windows: the watermark has moved past the one that the last epoch used (B-4).
     fn watermark_moved(&self) -> bool {
         let used = self.committed.as_ref().and_then(|record| record.eviction_watermark_ms).unwrap_or(0);
-        self.parts.graph.has_state() && plan::global(&self.trackers).is_some_and(|now| now.0 > used)
+        self.parts.graph.closes_windows() && plan::global(&self.trackers).is_some_and(|now| now.0 > used)
     }
 
     fn wait_for_records(&mut self, at_most: Duration) {

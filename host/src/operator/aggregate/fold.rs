@@ -46,15 +46,20 @@ impl ShardWork<'_> {
         for arrival in arrived {
             groups.entry((arrival.end, arrival.key)).or_default().push(arrival.state);
         }
-        let mut emitted = match self.mode {
-            OutputMode::Update => self.update(shard, groups)?,
-            OutputMode::Append => self.append(shard, groups)?,
-        };
-        if let Some(eviction) = self.eviction {
-            let closed_us = eviction.as_event_time().0;
-            if self.mode == OutputMode::Append {
-                self.close(shard, closed_us, &mut emitted)?;
+        let closed_us = self.eviction.map(|eviction| eviction.as_event_time().0);
+        let emitted = match (self.mode, closed_us) {
+            (OutputMode::Update, _) => self.update(shard, groups)?,
+            (OutputMode::Append, None) => self.append(shard, groups).map(|()| Vec::new())?,
+            (OutputMode::Append, Some(closed_us)) => {
+                self.append(shard, groups)?;
+                self.stored(shard, closed_us)?
             }
+            (OutputMode::Complete, _) => {
+                self.update(shard, groups)?;
+                return self.stored(shard, i64::MAX); // O-3: and nothing is closed
+            }
+        };
+        if let Some(closed_us) = closed_us {
             shard.close(closed_us); // O-2: in update mode silently
         }
         Ok(emitted)
@@ -74,7 +79,7 @@ impl ShardWork<'_> {
     }
 
     /// Append: a touched group gets one segment more; only full levels are merged, so that a large state is read once, when it is emitted.
-    fn append(&self, shard: &mut ShardState, groups: BTreeMap<(EventTime, &[u8]), Vec<&[u8]>>) -> anyhow::Result<Vec<Emitted>> {
+    fn append(&self, shard: &mut ShardState, groups: BTreeMap<(EventTime, &[u8]), Vec<&[u8]>>) -> anyhow::Result<()> {
         let (keys, stored) = self.look_up(shard, &groups)?;
         let fresh = merge_all(self.function, groups.values().cloned().collect(), self.max_state_bytes)?;
         for ((state, fresh), place) in stored.iter().zip(fresh).zip(keys.iter()) {
@@ -90,21 +95,20 @@ impl ShardWork<'_> {
             pieces.iter().for_each(|(level, bytes)| buffer.push(Segment { level: *level, bytes }));
             shard.put(place, buffer.as_bytes())?;
         }
-        Ok(Vec::new())
+        Ok(())
     }
 
-    /// The groups that E closes, with what this epoch has added to them.
-    fn close(&self, shard: &ShardState, closed_us: i64, emitted: &mut Vec<Emitted>) -> anyhow::Result<()> {
-        let mut scan = shard.scan(i64::MIN..=closed_us)?;
-        let (mut places, mut closed) = (Vec::new(), Vec::new());
+    /// The groups whose windows end at or before `to_us`, with what this epoch has added to them: those that E closes, or all.
+    fn stored(&self, shard: &ShardState, to_us: i64) -> anyhow::Result<Vec<Emitted>> {
+        let mut scan = shard.scan(i64::MIN..=to_us)?;
+        let (mut places, mut stored) = (Vec::new(), Vec::new());
         while let Some(group) = scan.advance()? {
             places.push((EventTime(group.end_us), group.group_key.to_vec()));
-            closed.push(self.pieces(Some(group.state))?);
+            stored.push(self.pieces(Some(group.state))?);
         }
-        let states = closed.iter().map(|pieces| pieces.iter().map(|(_, bytes)| bytes.as_slice()).collect());
+        let states = stored.iter().map(|pieces| pieces.iter().map(|(_, bytes)| bytes.as_slice()).collect());
         let merged = merge_all(self.function, states.collect(), self.max_state_bytes)?;
-        emitted.extend(places.into_iter().zip(merged).map(|((end, key), state)| Emitted { end, key, state }));
-        Ok(())
+        Ok(places.into_iter().zip(merged).map(|((end, key), state)| Emitted { end, key, state }).collect())
     }
 
     fn look_up(&self, shard: &mut ShardState, groups: &BTreeMap<(EventTime, &[u8]), Vec<&[u8]>>) -> anyhow::Result<(Keys, States)> {

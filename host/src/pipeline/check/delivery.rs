@@ -1,5 +1,6 @@
 //! The rules of delivery: which cluster a topic is on, no pipeline that feeds itself, and what the sinks promise.
 
+use crate::epoch::trigger::Trigger;
 use crate::pipeline::document::{Span, listed};
 use crate::pipeline::graph::{Graph, Node};
 use crate::pipeline::problem::{Code, Problem};
@@ -84,18 +85,21 @@ fn may_match(pattern: &str, name: &str) -> bool {
     name.starts_with(fixed)
 }
 
-/// In update mode a window's row comes out again and again under the record's key: a key that several groups share makes consumers overwrite one with another.
+/// In update and complete mode a window's row comes out again and again under the record's key: a key that several groups share makes consumers overwrite one with another.
 fn narrow_keys(spec: &PipelineSpec, graph: &Graph, problems: &mut Vec<Problem>) {
     for (sink, input) in spec.sinks.iter().zip(&graph.sink_inputs) {
         let Some(kafka) = kafka_of(&sink.target) else { continue };
-        let Some((id, aggregate)) = nearest_aggregate(spec, graph, *input).filter(|(_, aggregate)| aggregate.output_mode.value == OutputMode::Update) else {
-            continue;
+        let Some((id, aggregate)) = nearest_aggregate(spec, graph, *input) else { continue };
+        let mode = match aggregate.output_mode.value {
+            OutputMode::Append => continue,
+            OutputMode::Update => "update",
+            OutputMode::Complete => "complete",
         };
         let has = |column: &str| kafka.key.iter().any(|key| key.value == column);
         let window = (!has("window_start") && !has("window_end")).then_some("window_start");
         let missing: Vec<&str> = window.into_iter().chain(aggregate.key.iter().map(|key| key.as_str()).filter(|key| !has(key))).collect();
         if !missing.is_empty() {
-            let what = format!("the key of the topic `{}` lacks {} of `{id}`, which is in update mode", kafka.topic.topic, listed(missing, "and"));
+            let what = format!("the key of the topic `{}` lacks {} of `{id}`, which is in {mode} mode", kafka.topic.topic, listed(missing, "and"));
             let follows = "rows of different groups would overwrite each other in a compacted topic or a table made of it";
             problems.push(Problem::warning(Code::NarrowKey, key_span(kafka), what, follows, "add them to `key`"));
         }
@@ -114,9 +118,14 @@ fn nearest_aggregate<'a>(spec: &'a PipelineSpec, graph: &Graph, node: Node) -> O
 
 fn promises(spec: &PipelineSpec, problems: &mut Vec<Problem>) {
     for sink in &spec.sinks {
-        if let Target::Console(span) = sink.target {
+        if let Target::Console(console) = &sink.target {
             let follows = "after a crash it may show an epoch's rows again";
-            problems.push(Problem::note(Code::Delivery, span, "the console is at-least-once", follows));
+            problems.push(Problem::note(Code::Delivery, console.span, "the console is at-least-once", follows));
+        }
+    }
+    for source in &spec.sources {
+        if let Origin::Socket(socket) = &source.origin {
+            at_most_once(spec, source.id.as_str(), socket.span, problems);
         }
     }
     let kafka_in = spec.sources.iter().any(|source| kafka_source(&source.origin).is_some());
@@ -133,6 +142,17 @@ fn promises(spec: &PipelineSpec, problems: &mut Vec<Problem>) {
     }
 }
 
+/// A socket can't be asked again, and never says that there is no more.
+fn at_most_once(spec: &PipelineSpec, id: &str, span: Span, problems: &mut Vec<Problem>) {
+    let what = format!("the socket `{id}` is at-most-once, because a socket can't be asked again");
+    let follows = "lines that no epoch has committed when the process ends, and those that are sent while none runs, are lost";
+    problems.push(Problem::warning(Code::Delivery, span, what, follows, "read rows that matter from Kafka"));
+    if matches!(spec.trigger, Trigger::Once | Trigger::AvailableNow) {
+        let what = format!("the socket `{id}` has no end that is known at the start, which `once` and `available-now` stop at");
+        problems.push(Problem::error(Code::Conflict, span, what, "`trigger = \"asap\"` or `{ every = \"10s\" }`", "change `trigger`"));
+    }
+}
+
 fn kafka_of(target: &Target) -> Option<&KafkaSink> {
     match target {
         Target::Kafka(kafka) => Some(kafka),
@@ -143,7 +163,7 @@ fn kafka_of(target: &Target) -> Option<&KafkaSink> {
 fn kafka_source(origin: &Origin) -> Option<&KafkaSource> {
     match origin {
         Origin::Kafka(kafka) => Some(kafka),
-        Origin::Memory => None,
+        Origin::Rate(_) | Origin::Socket(_) | Origin::Memory => None,
     }
 }
 

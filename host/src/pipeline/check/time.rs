@@ -13,7 +13,7 @@ pub(super) fn check(spec: &PipelineSpec, graph: &Graph, problems: &mut Vec<Probl
         }
         if let Operation::Aggregate(aggregate) = &step.operation {
             window_has_time(spec, graph, node, &step.id, aggregate, problems);
-            no_update_above(spec, graph, node, aggregate, problems);
+            each_row_once_above(spec, graph, node, aggregate, problems);
         }
     }
 }
@@ -43,17 +43,24 @@ fn window_has_time(spec: &PipelineSpec, graph: &Graph, node: Node, id: &str, agg
         problems.push(Problem::error(Code::EventTime, aggregate.window.span, what, "a column with the time at which things happened", advice));
         return;
     }
-    let Some((_, Some(open))) = declarations.iter().find(|(_, event_time)| event_time.is_some_and(|event_time| event_time.watermark.is_none())) else { return };
-    let place = spec.document.place(open.span);
-    match aggregate.output_mode.value {
+    let open = declarations.iter().find_map(|(_, event_time)| event_time.filter(|event_time| event_time.watermark.is_none()));
+    let open = open.map(|open| spec.document.place(open.span));
+    match (aggregate.output_mode.value, open) {
+        // L-4: with or without a watermark.
+        (OutputMode::Complete, _) => {
+            let what = format!("`{id}` keeps every window for ever, and gives all of them again in each epoch");
+            let follows = "state, epochs and output grow with the number of windows; `update` gives what changed, and forgets what is closed";
+            problems.push(Problem::note(Code::OutputMode, aggregate.output_mode.span, what, follows));
+        }
+        (_, None) => {}
         // O-1
-        OutputMode::Append => {
+        (OutputMode::Append, Some(place)) => {
             let what = format!("`{id}` appends a window when it is closed, but the `event_time` at {place} has no watermark, so none ever is");
             let advice = "add `watermark = \"1 minute\"` there, or set `output_mode = \"update\"` here";
             problems.push(Problem::error(Code::OutputMode, aggregate.output_mode.span, what, "a watermark", advice));
         }
         // O-2
-        OutputMode::Update => {
+        (OutputMode::Update, Some(place)) => {
             let what = format!("the `event_time` at {place} has no watermark");
             let advice = "add `watermark = \"1 minute\"` there";
             problems.push(Problem::warning(Code::EventTime, aggregate.window.span, what, format!("`{id}` keeps every window for ever"), advice));
@@ -62,10 +69,15 @@ fn window_has_time(spec: &PipelineSpec, graph: &Graph, node: Node, id: &str, agg
 }
 
 /// O-5: a row that comes out again would be counted again.
-fn no_update_above(spec: &PipelineSpec, graph: &Graph, node: Node, aggregate: &AggregateSpec, problems: &mut Vec<Problem>) {
-    let updating = graph.above(node).into_iter().find(|above| aggregate_of(spec, *above).is_some_and(|above| above.output_mode.value == OutputMode::Update));
-    if let Some(above) = updating {
-        let what = format!("an aggregate of the aggregate `{}`, which gives a window's row again in each epoch that changes it", id_of(spec, above));
+fn each_row_once_above(spec: &PipelineSpec, graph: &Graph, node: Node, aggregate: &AggregateSpec, problems: &mut Vec<Problem>) {
+    let repeats = |above: &AggregateSpec| match above.output_mode.value {
+        OutputMode::Append => None,
+        OutputMode::Update => Some("in each epoch that changes it"),
+        OutputMode::Complete => Some("in each epoch"),
+    };
+    let repeated = graph.above(node).into_iter().find_map(|above| Some((above, aggregate_of(spec, above).and_then(repeats)?)));
+    if let Some((above, when)) = repeated {
+        let what = format!("an aggregate of the aggregate `{}`, which gives a window's row again {when}", id_of(spec, above));
         let advice = format!("set `output_mode = \"append\"` on `{}`", id_of(spec, above));
         problems.push(Problem::error(Code::OutputMode, aggregate.window.span, what, "each row once", advice));
     }

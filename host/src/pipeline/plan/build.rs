@@ -204,7 +204,7 @@ impl<'a, O: Opener> Builder<'a, O> {
         let schema = self.rows(input)?.schema.clone();
         let target = match &sink.target {
             Target::Kafka(kafka) => PlannedTarget::Kafka(self.kafka_sink(sink, kafka, &schema)?),
-            Target::Console(_) => PlannedTarget::Console,
+            Target::Console(console) => PlannedTarget::Console(*console),
             Target::Memory => PlannedTarget::Memory,
         };
         Some(PlannedSink { id: sink.id.value.clone(), input: self.in_plan(input), schema, target })

@@ -1,12 +1,18 @@
 //! Reads `[[sink]]` and `[dead_letters]`.
 
+use toml::de::DeValue;
+
 use super::source::BROKERS;
 use super::{column, columns, name, named_columns, properties};
 use crate::pipeline::cursor::{Expect, Reader, Table, Value, expect};
 use crate::pipeline::document::Placed;
 use crate::pipeline::problem::Code;
 use crate::pipeline::property::Side;
-use crate::pipeline::spec::{CreateTopic, KafkaSink, KafkaTopic, Partitioner, SinkSpec, Target};
+use crate::pipeline::spec::{ConsoleSink, CreateTopic, KafkaSink, KafkaTopic, Partitioner, SinkSpec, Target};
+
+/// Rows of an epoch, and characters of a value, that a console shows: Spark's.
+const CONSOLE_ROWS: u32 = 20;
+const CONSOLE_CHARS: u32 = 20;
 
 /// Keys of `[[sink]]` that later versions will have.
 const LATER: &[&str] = &["file", "clickhouse", "webhook"];
@@ -55,8 +61,27 @@ fn target_of(reader: &mut Reader<'_>, kind: &str, value: &Value<'_>) -> Option<T
     if kind == "kafka" {
         return kafka(reader, value).map(Target::Kafka);
     }
-    reader.table(value, expect("an empty table", "{}"))?.finish(reader, &["rows", "truncate"]);
-    Some(if kind == "memory" { Target::Memory } else { Target::Console(value.key_span) })
+    if kind == "console" {
+        return console(reader, value).map(Target::Console);
+    }
+    reader.table(value, expect("an empty table", "{}"))?.finish(reader, &[]);
+    Some(Target::Memory)
+}
+
+/// `{ num_rows = 20, truncate = true }`, as Spark's.
+fn console(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<ConsoleSink> {
+    let mut table = reader.table(value, expect("a table, which may be empty", "{}"))?;
+    let num_rows = table.or(reader, "num_rows", CONSOLE_ROWS, |reader, value| count(reader, &value, expect("a whole number above zero", "20")));
+    let truncate = table.or(reader, "truncate", Some(CONSOLE_CHARS), |reader, value| match value.get() {
+        DeValue::Boolean(truncate) => Some(truncate.then_some(CONSOLE_CHARS)),
+        _ => count(reader, &value, expect("`true`, `false`, or how many characters are shown", "true")).map(Some),
+    });
+    table.finish(reader, &[]);
+    Some(ConsoleSink { num_rows: num_rows?, truncate: truncate?, span: value.key_span })
+}
+
+fn count(reader: &mut Reader<'_>, value: &Value<'_>, expected: Expect) -> Option<u32> {
+    u32::try_from(reader.integer(value, expected, 1..=i64::from(u32::MAX))?).ok()
 }
 
 fn kafka(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<KafkaSink> {

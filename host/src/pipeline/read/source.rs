@@ -9,15 +9,15 @@ use crate::pipeline::cursor::{Expect, Reader, Table, Value, expect};
 use crate::pipeline::document::Placed;
 use crate::pipeline::problem::Code;
 use crate::pipeline::property::Side;
-use crate::pipeline::schema::KafkaColumn;
+use crate::pipeline::schema::{ColumnType, Declared, KafkaColumn, TimestampForm};
 use crate::pipeline::spec::{
-    ColumnSpec, EventTimeSpec, KafkaSource, MetadataColumn, OnBadField, OnDataLoss, Origin, SourceFormat, SourceSpec, StartingOffset, StartingOffsets,
-    TopicOffsets, Topics, WatermarkBy, WatermarkSpec,
+    ColumnSpec, EventTimeSpec, KafkaSource, MetadataColumn, OnBadField, OnDataLoss, Origin, RateSource, SocketSource, SourceFormat, SourceSpec, StartingOffset,
+    StartingOffsets, TopicOffsets, Topics, WatermarkBy, WatermarkSpec,
 };
 use crate::pipeline::unit::DurationUs;
 
 /// Keys of `[[source]]` that later versions will have.
-const LATER: &[&str] = &["file", "rate", "socket"];
+const LATER: &[&str] = &["file"];
 
 /// Partitions are this quiet before the others go on without them: longer than the pauses of a healthy producer, shorter than anyone wants to wait.
 const DEFAULT_IDLE: DurationUs = DurationUs::from_secs(30);
@@ -25,15 +25,25 @@ const DEFAULT_IDLE: DurationUs = DurationUs::from_secs(30);
 const DEFAULT_MAX_FUTURE: DurationUs = DurationUs::from_secs(3600);
 
 pub(super) const BROKERS: Expect = expect("`host:port`, several with commas", "\"localhost:9092\"");
+const HOST: Expect = expect("a server's name or address", "\"localhost\"");
+const PORT: Expect = expect("a port from 1 to 65535", "9999");
 const FORMAT: Expect = expect("`json` or `raw`", "\"json\"");
 const DELAY: Expect = expect("a delay", "\"1 minute\"");
 const OFFSETS: Expect = expect("`earliest`, `latest`, or a table of topics with their partitions", "{ events = { \"0\" = 23, \"1\" = \"latest\" } }");
 
 pub(super) fn source(reader: &mut Reader<'_>, mut table: Table<'_>) -> Option<SourceSpec> {
     let id = table.required(reader, "id", NAME, |reader, value| name(reader, &value));
-    let origin = table.one_of(reader, &["kafka", "memory"], LATER, "kafka = { brokers = \"localhost:9092\", topics = [\"events\"] }");
-    let origin = origin.and_then(|(kind, value)| if kind == "memory" { memory(reader, &value) } else { kafka(reader, &value) });
-    let format = format(reader, &mut table);
+    let origin = table.one_of(reader, &["kafka", "rate", "socket", "memory"], LATER, "kafka = { brokers = \"localhost:9092\", topics = [\"events\"] }");
+    let format = match &origin {
+        Some(("rate", value)) => rate_format(reader, &mut table, value),
+        _ => format(reader, &mut table),
+    };
+    let origin = origin.and_then(|(kind, value)| match kind {
+        "rate" => rate(reader, &value),
+        "socket" => socket(reader, &value),
+        "memory" => memory(reader, &value),
+        _ => kafka(reader, &value),
+    });
     let metadata = table.or(reader, "metadata", Vec::new(), metadata);
     let event_time = table.optional(reader, "event_time", event_time);
     table.finish(reader, LATER);
@@ -43,6 +53,54 @@ pub(super) fn source(reader: &mut Reader<'_>, mut table: Table<'_>) -> Option<So
 fn memory(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Origin> {
     reader.table(value, expect("an empty table", "{}"))?.finish(reader, &[]);
     Some(Origin::Memory)
+}
+
+/// `{ rows_per_second = 1, num_partitions = 1, ramp_up_time = "0s" }`, as Spark's.
+fn rate(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Origin> {
+    let mut table = reader.table(value, expect("a table, which may be empty", "{ rows_per_second = 10 }"))?;
+    let rows = table.or(reader, "rows_per_second", 1, |reader, value| {
+        u32::try_from(reader.integer(&value, expect("a whole number from 1 to 10000000", "10"), 1..=10_000_000)?).ok()
+    });
+    let partitions = table.or(reader, "num_partitions", 1, |reader, value| {
+        u32::try_from(reader.integer(&value, expect("a whole number from 1 to 1024", "4"), 1..=1_024)?).ok()
+    });
+    let ramp = table.or(reader, "ramp_up_time", 0, |reader, value| {
+        let seconds = |text: &str| match text.parse::<DurationUs>() {
+            Ok(time) if time.us() % 1_000_000 != 0 => Err("it is not whole seconds".to_owned()),
+            Ok(time) => u32::try_from(time.us() / 1_000_000).map_err(|_| "it is too large".to_owned()),
+            Err(error) => Err(error.to_string()),
+        };
+        Some(reader.parsed(&value, expect("a duration of whole seconds", "\"30s\""), seconds)?.value)
+    });
+    table.finish(reader, &[]);
+    Some(Origin::Rate(RateSource { rows_per_second: rows?, num_partitions: partitions?, ramp_up_seconds: ramp? }))
+}
+
+/// The columns that made-up rows have: nothing is left to be declared.
+fn rate_format(reader: &mut Reader<'_>, source: &mut Table<'_>, rate: &Value<'_>) -> Option<SourceFormat> {
+    let mut sound = true;
+    for key in ["format", "schema", "on_bad_field"] {
+        if let Some(value) = source.take(key) {
+            let what = format!("`{key}` does not go with `rate`");
+            reader.error(Code::Conflict, value.key_span, what, "the columns `timestamp` and `value` that every such row has", format!("remove `{key}`"));
+            sound = false;
+        }
+    }
+    let column = |name: &str, column_type| ColumnSpec {
+        name: Placed::new(name.to_owned(), rate.span()),
+        declared: Declared { column_type, nullable: false },
+    };
+    let schema = vec![column("timestamp", ColumnType::Timestamp(TimestampForm::Iso8601)), column("value", ColumnType::Int64)];
+    sound.then_some(SourceFormat::Json { schema, on_bad_field: OnBadField::Reject })
+}
+
+/// `{ host, port }`
+fn socket(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Origin> {
+    let mut table = reader.table(value, expect("a table", "{ host = \"localhost\", port = 9999 }"))?;
+    let host = table.required(reader, "host", HOST, |reader, value| reader.plain(&value, HOST));
+    let port = table.required(reader, "port", PORT, |reader, value| u16::try_from(reader.integer(&value, PORT, 1..=i64::from(u16::MAX))?).ok());
+    table.finish(reader, &[]);
+    Some(Origin::Socket(SocketSource { host: host?, port: port?, span: value.key_span }))
 }
 
 fn kafka(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Origin> {

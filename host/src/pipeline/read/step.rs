@@ -79,8 +79,8 @@ fn aggregate(reader: &mut Reader<'_>, step: &mut Table<'_>, value: &Value<'_>, l
     };
     let default = Placed::new(OutputMode::Append, value.key_span);
     let output_mode = step.or(reader, "output_mode", default, |reader, value| {
-        let words = [("append", OutputMode::Append), ("update", OutputMode::Update)];
-        let mode = reader.choice(&value, expect("`append` or `update`", "\"append\""), &words, &["complete"])?;
+        let words = [("append", OutputMode::Append), ("update", OutputMode::Update), ("complete", OutputMode::Complete)];
+        let mode = reader.choice(&value, expect("`append`, `update` or `complete`", "\"append\""), &words, &[])?;
         Some(Placed::new(mode, value.span()))
     });
     let call = call(reader, value, limits, false);

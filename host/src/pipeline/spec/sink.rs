@@ -21,9 +21,20 @@ pub enum Target {
     /// A topic, one JSON object a row.
     Kafka(KafkaSink),
     /// The terminal, as a table.
-    Console(Span),
+    Console(ConsoleSink),
     /// A list that a test reads.
     Memory,
+}
+
+/// `console` of a sink.
+#[derive(Debug, Clone, Copy)]
+pub struct ConsoleSink {
+    /// How many rows of an epoch are shown.
+    pub num_rows: u32,
+    /// How many characters of a value are shown; none: all.
+    pub truncate: Option<u32>,
+    /// Of the whole table.
+    pub span: Span,
 }
 
 /// `kafka` of a sink.

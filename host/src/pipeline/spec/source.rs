@@ -26,8 +26,34 @@ pub struct SourceSpec {
 pub enum Origin {
     /// Topics of a Kafka cluster.
     Kafka(KafkaSource),
+    /// Made-up rows at a steady rate.
+    Rate(RateSource),
+    /// Lines from a TCP server.
+    Socket(SocketSource),
     /// Rows that a test pushes.
     Memory,
+}
+
+/// `rate` of a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateSource {
+    /// How many, once it is in full swing.
+    pub rows_per_second: u32,
+    /// Into how many partitions.
+    pub num_partitions: u32,
+    /// How long it takes to get there.
+    pub ramp_up_seconds: u32,
+}
+
+/// `socket` of a source.
+#[derive(Debug, Clone)]
+pub struct SocketSource {
+    /// The server's name or address.
+    pub host: Placed<String>,
+    /// The server's port.
+    pub port: u16,
+    /// Of the whole table.
+    pub span: Span,
 }
 
 /// `kafka` of a source.

@@ -69,6 +69,8 @@ pub enum OutputMode {
     Append,
     /// In each epoch that changes it.
     Update,
+    /// In each epoch, with all others.
+    Complete,
 }
 
 /// A function of a plugin, and how it is called.

@@ -176,6 +176,50 @@ pipeline.toml:2:21: `trigger.every` is `0s` (it is zero): expected a duration ab
 "#,
     },
     Case {
+        wrong: "an interval that its own bounds leave out",
+        document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
+trigger = { every = "90s", adaptive = { min = "2s" } }"#)]),
+        says: r#"
+pipeline.toml:2:21: `every` (90s) is not within `adaptive`, where the interval begins: expected an interval from `min` to `max` (unless given, 1s and 60s); change `every`, or the bounds
+   |
+ 2 | trigger = { every = "90s", adaptive = { min = "2s" } }
+   |                     ^^^^^
+"#,
+    },
+    Case {
+        wrong: "bounds of an interval that are swapped",
+        document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
+trigger = { every = "10s", adaptive = { min = "2m", max = "1s" } }"#)]),
+        says: r#"
+pipeline.toml:2:39: `min` is longer than `max`: expected `min` of at most `max` (unless given, 1s and 60s); lower `min` or raise `max`
+   |
+ 2 | trigger = { every = "10s", adaptive = { min = "2m", max = "1s" } }
+   |                                       ^^^^^^^^^^^^^^^^^^^^^^^^^^
+"#,
+    },
+    Case {
+        wrong: "an interval that is switched to adaptive",
+        document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
+trigger = { every = "10s", adaptive = true }"#)]),
+        says: r#"
+pipeline.toml:2:39: `trigger.adaptive` is a boolean: expected a table; write `adaptive = { min = "1s", max = "60s" }`
+   |
+ 2 | trigger = { every = "10s", adaptive = true }
+   |                                       ^^^^
+"#,
+    },
+    Case {
+        wrong: "a bound of nothing",
+        document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
+trigger = { every = "10s", adaptive = { min = "0s" } }"#)]),
+        says: r#"
+pipeline.toml:2:47: `trigger.adaptive.min` is `0s` (it is zero): expected a duration above zero; write `min = "1s"`
+   |
+ 2 | trigger = { every = "10s", adaptive = { min = "0s" } }
+   |                                               ^^^^
+"#,
+    },
+    Case {
         wrong: "a size without a unit",
         document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
 limits = { max_epoch_bytes = "64" }"#)]),
@@ -187,14 +231,96 @@ pipeline.toml:2:30: `limits.max_epoch_bytes` is `64` (the unit is missing): expe
 "#,
     },
     Case {
-        wrong: "limits that come later",
+        wrong: "an unknown limit",
         document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
-limits = { backpressure = "pid" }"#)]),
+limits = { max_rate = 100 }"#)]),
         says: r#"
-pipeline.toml:2:12: not yet: `backpressure` in `limits` comes with a later version: expected `max_epoch_bytes` or `max_records`; remove it
+pipeline.toml:2:12: unknown key `max_rate` in `limits`: expected `max_epoch_bytes`, `max_records`, `max_rate_per_partition` or `backpressure`; remove it
    |
- 2 | limits = { backpressure = "pid" }
-   |            ^^^^^^^^^^^^
+ 2 | limits = { max_rate = 100 }
+   |            ^^^^^^^^
+"#,
+    },
+    Case {
+        wrong: "a rate of nothing",
+        document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
+limits = { max_rate_per_partition = 0 }"#)]),
+        says: r#"
+pipeline.toml:2:37: `limits.max_rate_per_partition` is `0`: expected records a second, a whole number above zero; write `max_rate_per_partition = 1000`
+   |
+ 2 | limits = { max_rate_per_partition = 0 }
+   |                                     ^
+"#,
+    },
+    Case {
+        wrong: "an unknown kind of backpressure",
+        document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
+limits = { backpressure = "pdi" }"#)]),
+        says: r#"
+pipeline.toml:2:27: `limits.backpressure` is `pdi`: expected `pid`, or `{ pid = { .. } }` with what differs; did you mean `pid`?
+   |
+ 2 | limits = { backpressure = "pdi" }
+   |                           ^^^^^
+"#,
+    },
+    Case {
+        wrong: "backpressure that is switched on",
+        document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
+limits = { backpressure = true }"#)]),
+        says: r#"
+pipeline.toml:2:27: `limits.backpressure` is a boolean: expected `pid`, or `{ pid = { .. } }` with what differs; write `backpressure = "pid"`
+   |
+ 2 | limits = { backpressure = true }
+   |                           ^^^^
+"#,
+    },
+    Case {
+        wrong: "backpressure without a kind",
+        document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
+limits = { backpressure = { min_rate = 100 } }"#)]),
+        says: r#"
+pipeline.toml:2:27: `pid` is missing in `limits.backpressure`: expected a table; add `pid = { min_rate = 100 }`
+   |
+ 2 | limits = { backpressure = { min_rate = 100 } }
+   |                           ^^^^^^^^^^^^^^^^^^
+
+pipeline.toml:2:29: unknown key `min_rate` in `limits.backpressure`: expected `pid`; remove it
+   |
+ 2 | limits = { backpressure = { min_rate = 100 } }
+   |                             ^^^^^^^^
+"#,
+    },
+    Case {
+        wrong: "a negative gain",
+        document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
+limits = { backpressure = { pid = { integral = -0.2 } } }"#)]),
+        says: r#"
+pipeline.toml:2:48: `limits.backpressure.pid.integral` is `-0.2`: expected a number that is not negative; write `integral = 0.2`
+   |
+ 2 | limits = { backpressure = { pid = { integral = -0.2 } } }
+   |                                                ^^^^
+"#,
+    },
+    Case {
+        wrong: "a gain that is no number",
+        document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
+limits = { backpressure = { pid = { integral = "0.2" } } }"#)]),
+        says: r#"
+pipeline.toml:2:48: `limits.backpressure.pid.integral` is a string: expected a number that is not negative; write `integral = 0.2`
+   |
+ 2 | limits = { backpressure = { pid = { integral = "0.2" } } }
+   |                                                ^^^^^
+"#,
+    },
+    Case {
+        wrong: "a gain under Spark's misspelt name",
+        document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
+limits = { backpressure = { pid = { derived = 0.1 } } }"#)]),
+        says: r#"
+pipeline.toml:2:37: unknown key `derived` in `limits.backpressure.pid`: expected `proportional`, `integral`, `derivative`, `min_rate` or `initial_rate`; remove it
+   |
+ 2 | limits = { backpressure = { pid = { derived = 0.1 } } }
+   |                                     ^^^^^^^
 "#,
     },
     Case {
@@ -316,17 +442,138 @@ pipeline.toml:5:9: `source.kafka` says none of `topics` and `pattern`: expected 
         document: Made::By(&[(r#"kafka = { brokers = "localhost:9092", topics = ["clicks"] }
 "#, "")]),
         says: r#"
-pipeline.toml:3:1: `source` says none of `kafka` and `memory`: expected one of `kafka` or `memory`; add `kafka = { brokers = "localhost:9092", topics = ["events"] }`
+pipeline.toml:3:1: `source` says none of `kafka`, `rate`, `socket` and `memory`: expected one of `kafka`, `rate`, `socket` or `memory`; add `kafka = { brokers = "localhost:9092", topics = ["events"] }`
    |
  3 | [[source]]
    | ^^^^^^^^^^
 "#,
     },
     Case {
+        wrong: "a rate with a format and a schema of its own",
+        document: Made::By(&[
+            (r#"kafka = { brokers = "localhost:9092", topics = ["clicks"] }"#, r#"rate = { rows_per_second = 10 }"#),
+            (r#"kafka = { topic = "stats", key = ["window_start", "country"] }"#, r#"console = {}"#),
+        ]),
+        says: r#"
+pipeline.toml:6:1: `format` does not go with `rate`: expected the columns `timestamp` and `value` that every such row has; remove `format`
+   |
+ 6 | format = "json"
+   | ^^^^^^
+
+pipeline.toml:7:1: `schema` does not go with `rate`: expected the columns `timestamp` and `value` that every such row has; remove `schema`
+   |
+ 7 | schema = { at = "timestamp", user = "utf8", country = "utf8?", cost = "float64" }
+   | ^^^^^^
+"#,
+    },
+    Case {
+        wrong: "rates of made-up rows that can not be",
+        document: Made::By(&[
+            (r#"kafka = { brokers = "localhost:9092", topics = ["clicks"] }"#, r#"rate = { rows_per_second = 0, num_partitions = 2000, ramp_up_time = "1500ms" }"#),
+            (r#"format = "json"
+schema = { at = "timestamp", user = "utf8", country = "utf8?", cost = "float64" }
+event_time = { column = "at", watermark = "1 minute" }"#, r#"event_time = { column = "timestamp", watermark = "1 minute" }"#),
+            (r#"kafka = { topic = "stats", key = ["window_start", "country"] }"#, r#"console = {}"#),
+        ]),
+        says: r#"
+pipeline.toml:5:28: `source.rate.rows_per_second` is `0`: expected a whole number from 1 to 10000000; write `rows_per_second = 10`
+   |
+ 5 | rate = { rows_per_second = 0, num_partitions = 2000, ramp_up_time = "1500ms" }
+   |                            ^
+
+pipeline.toml:5:48: `source.rate.num_partitions` is `2000`: expected a whole number from 1 to 1024; write `num_partitions = 4`
+   |
+ 5 | rate = { rows_per_second = 0, num_partitions = 2000, ramp_up_time = "1500ms" }
+   |                                                ^^^^
+
+pipeline.toml:5:69: `source.rate.ramp_up_time` is `1500ms` (it is not whole seconds): expected a duration of whole seconds; write `ramp_up_time = "30s"`
+   |
+ 5 | rate = { rows_per_second = 0, num_partitions = 2000, ramp_up_time = "1500ms" }
+   |                                                                     ^^^^^^^^
+"#,
+    },
+    Case {
+        wrong: "a rate under Spark's name of its option",
+        document: Made::By(&[
+            (r#"kafka = { brokers = "localhost:9092", topics = ["clicks"] }"#, r#"rate = { rowsPerSecond = 10 }"#),
+            (r#"format = "json"
+schema = { at = "timestamp", user = "utf8", country = "utf8?", cost = "float64" }
+event_time = { column = "at", watermark = "1 minute" }"#, r#"event_time = { column = "timestamp", watermark = "1 minute" }"#),
+            (r#"kafka = { topic = "stats", key = ["window_start", "country"] }"#, r#"console = {}"#),
+        ]),
+        says: r#"
+pipeline.toml:5:10: unknown key `rowsPerSecond` in `source.rate`: expected `rows_per_second`, `num_partitions` or `ramp_up_time`; did you mean `rows_per_second`?
+   |
+ 5 | rate = { rowsPerSecond = 10 }
+   |          ^^^^^^^^^^^^^
+"#,
+    },
+    Case {
+        wrong: "a socket without a port",
+        document: Made::By(&[
+            (r#"kafka = { brokers = "localhost:9092", topics = ["clicks"] }"#, r#"socket = { host = "localhost" }"#),
+            (r#"kafka = { topic = "stats", key = ["window_start", "country"] }"#, r#"console = {}"#),
+        ]),
+        says: r#"
+pipeline.toml:5:10: `port` is missing in `source.socket`: expected a port from 1 to 65535; add `port = 9999`
+   |
+ 5 | socket = { host = "localhost" }
+   |          ^^^^^^^^^^^^^^^^^^^^^^
+"#,
+    },
+    Case {
+        wrong: "a socket with a port that there is not",
+        document: Made::By(&[
+            (r#"kafka = { brokers = "localhost:9092", topics = ["clicks"] }"#, r#"socket = { host = "", port = 70000 }"#),
+            (r#"kafka = { topic = "stats", key = ["window_start", "country"] }"#, r#"console = {}"#),
+        ]),
+        says: r#"
+pipeline.toml:5:19: `source.socket.host` is `` (it is empty): expected a server's name or address; write `host = "localhost"`
+   |
+ 5 | socket = { host = "", port = 70000 }
+   |                   ^^
+
+pipeline.toml:5:30: `source.socket.port` is `70000`: expected a port from 1 to 65535; write `port = 9999`
+   |
+ 5 | socket = { host = "", port = 70000 }
+   |                              ^^^^^
+"#,
+    },
+    Case {
+        wrong: "a socket that is read to its end",
+        document: Made::By(&[
+            (r#"name = "clicks""#, r#"name = "clicks"
+trigger = "available-now""#),
+            (r#"kafka = { brokers = "localhost:9092", topics = ["clicks"] }"#, r#"socket = { host = "localhost", port = 9999 }"#),
+            (r#"kafka = { topic = "stats", key = ["window_start", "country"] }"#, r#"console = {}"#),
+        ]),
+        says: r#"
+pipeline.toml:6:1: the socket `events` has no end that is known at the start, which `once` and `available-now` stop at: expected `trigger = "asap"` or `{ every = "10s" }`; change `trigger`
+   |
+ 6 | socket = { host = "localhost", port = 9999 }
+   | ^^^^^^
+"#,
+    },
+    Case {
+        wrong: "a socket that is read once",
+        document: Made::By(&[
+            (r#"name = "clicks""#, r#"name = "clicks"
+trigger = "once""#),
+            (r#"kafka = { brokers = "localhost:9092", topics = ["clicks"] }"#, r#"socket = { host = "localhost", port = 9999 }"#),
+            (r#"kafka = { topic = "stats", key = ["window_start", "country"] }"#, r#"console = {}"#),
+        ]),
+        says: r#"
+pipeline.toml:6:1: the socket `events` has no end that is known at the start, which `once` and `available-now` stop at: expected `trigger = "asap"` or `{ every = "10s" }`; change `trigger`
+   |
+ 6 | socket = { host = "localhost", port = 9999 }
+   | ^^^^^^
+"#,
+    },
+    Case {
         wrong: "a kind of source that comes later",
         document: Made::By(&[(r#"kafka = { brokers = "localhost:9092", topics = ["clicks"] }"#, r#"file = { path = "clicks.json" }"#)]),
         says: r#"
-pipeline.toml:5:1: not yet: `file` in `source` comes with a later version: expected `id`, `kafka`, `memory`, `format`, `on_bad_field`, `schema`, `metadata` or `event_time`; remove it
+pipeline.toml:5:1: not yet: `file` in `source` comes with a later version: expected `id`, `kafka`, `rate`, `socket`, `memory`, `format`, `on_bad_field`, `schema`, `metadata` or `event_time`; remove it
    |
  5 | file = { path = "clicks.json" }
    | ^^^^
@@ -592,14 +839,25 @@ pipeline.toml:19:44: `offset` is not smaller than the window: expected less than
 "#,
     },
     Case {
-        wrong: "an output mode that comes later",
-        document: Made::By(&[("window = {", r#"output_mode = "complete"
+        wrong: "an output mode that there is not",
+        document: Made::By(&[("window = {", r#"output_mode = "compleet"
 window = {"#)]),
         says: r#"
-pipeline.toml:19:15: not yet: `step.output_mode` is `complete`, which comes with a later version: expected `append` or `update`; write `output_mode = "append"`
+pipeline.toml:19:15: `step.output_mode` is `compleet`: expected `append`, `update` or `complete`; did you mean `complete`?
     |
- 19 | output_mode = "complete"
+ 19 | output_mode = "compleet"
     |               ^^^^^^^^^^
+"#,
+    },
+    Case {
+        wrong: "complete mode for rows that are not aggregated",
+        document: Made::By(&[("transform = {", r#"output_mode = "complete"
+transform = {"#)]),
+        says: r#"
+pipeline.toml:13:1: `output_mode` does not go with `transform`: expected it beside `aggregate`; remove `output_mode`, or make the aggregate a step of its own
+    |
+ 13 | output_mode = "complete"
+    | ^^^^^^^^^^^
 "#,
     },
     Case {
@@ -642,6 +900,36 @@ pipeline.toml:22:1: `sink` says none of `kafka`, `console` and `memory`: expecte
  22 | [[sink]]
     | ^^^^^^^^
 ",
+    },
+    Case {
+        wrong: "a console that shows no rows",
+        document: Made::By(&[(r#"kafka = { topic = "stats", key = ["window_start", "country"] }"#, r#"console = { num_rows = 0 }"#)]),
+        says: r#"
+pipeline.toml:24:24: `sink.console.num_rows` is `0`: expected a whole number above zero; write `num_rows = 20`
+    |
+ 24 | console = { num_rows = 0 }
+    |                        ^
+"#,
+    },
+    Case {
+        wrong: "a console under another name of its option",
+        document: Made::By(&[(r#"kafka = { topic = "stats", key = ["window_start", "country"] }"#, r#"console = { numRows = 5 }"#)]),
+        says: r#"
+pipeline.toml:24:13: unknown key `numRows` in `sink.console`: expected `num_rows` or `truncate`; did you mean `num_rows`?
+    |
+ 24 | console = { numRows = 5 }
+    |             ^^^^^^^
+"#,
+    },
+    Case {
+        wrong: "a console that cuts at a word",
+        document: Made::By(&[(r#"kafka = { topic = "stats", key = ["window_start", "country"] }"#, r#"console = { truncate = "long" }"#)]),
+        says: r#"
+pipeline.toml:24:24: `sink.console.truncate` is a string: expected `true`, `false`, or how many characters are shown; write `truncate = true`
+    |
+ 24 | console = { truncate = "long" }
+    |                        ^^^^^^
+"#,
     },
     Case {
         wrong: "a format of the console",
@@ -898,6 +1186,26 @@ aggregate = { plugin = "std", config = { n = "sum(clicks)" } }
         ]),
         says: r#"
 pipeline.toml:26:1: an aggregate of the aggregate `by_country`, which gives a window's row again in each epoch that changes it: expected each row once; set `output_mode = "append"` on `by_country`
+    |
+ 26 | window = { tumbling = "1h" }
+    | ^^^^^^
+"#,
+    },
+    Case {
+        wrong: "an aggregate of an aggregate in complete mode",
+        document: Made::By(&[
+            ("window = {", r#"output_mode = "complete"
+window = {"#),
+            ("[[sink]]", r#"[[step]]
+id = "by_hour"
+input = "by_country"
+window = { tumbling = "1h" }
+aggregate = { plugin = "std", config = { n = "sum(clicks)" } }
+
+[[sink]]"#),
+        ]),
+        says: r#"
+pipeline.toml:26:1: an aggregate of the aggregate `by_country`, which gives a window's row again in each epoch: expected each row once; set `output_mode = "append"` on `by_country`
     |
  26 | window = { tumbling = "1h" }
     | ^^^^^^

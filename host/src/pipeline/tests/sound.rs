@@ -1,6 +1,8 @@
 //! What a sound document becomes, and what is said of it although it may run.
 
 use super::*;
+use crate::epoch::rate::Gains;
+use crate::epoch::trigger::Adaptive;
 
 /// The columns of a schema, `?` at those that may be null.
 fn columns(schema: &Schema) -> String {
@@ -124,6 +126,7 @@ fn what_is_left_out_has_the_documented_default() {
     assert_eq!(spec.trigger, Trigger::Asap);
     assert_eq!(spec.state_dir(), std::path::Path::new("jobs/var/a"));
     assert_eq!((spec.limits.max_epoch_bytes.bytes(), spec.limits.max_records), (64_000_000, None));
+    assert_eq!((spec.limits.max_rate_per_partition, spec.limits.backpressure), (None, None));
     assert_eq!((spec.max_rejected.share.millionths(), spec.max_rejected.at_least_rows), (10_000, 100));
     let Origin::Kafka(kafka) = &spec.sources[0].origin else { panic!("Kafka") };
     assert_eq!((&kafka.starting_offsets, kafka.on_data_loss), (&StartingOffsets::All(StartingOffset::Earliest), OnDataLoss::Fail));
@@ -133,9 +136,12 @@ fn what_is_left_out_has_the_documented_default() {
 #[test]
 fn everything_that_can_be_said_is_read() {
     let spec = spec(include_str!("everything.toml"));
-    assert_eq!(spec.trigger, Trigger::Every(std::time::Duration::from_secs(10)));
+    let [interval, min, max] = [10, 2, 30].map(std::time::Duration::from_secs);
+    assert_eq!(spec.trigger, Trigger::Every { interval, adaptive: Some(Adaptive { min, max }) });
     assert_eq!(spec.state_dir(), std::path::Path::new("/var/lib/hunter2"));
     assert_eq!((spec.limits.max_epoch_bytes.bytes(), spec.limits.max_records), (16 << 20, Some(1_000)));
+    let gains = Gains { proportional: 2.0, integral: 0.1, derivative: 0.05, min_rate: 10, initial_rate: Some(200) };
+    assert_eq!((spec.limits.max_rate_per_partition, spec.limits.backpressure), (Some(500), Some(gains)));
     assert_eq!((spec.max_rejected.share.millionths(), spec.max_rejected.at_least_rows), (5_000, 7));
     let Origin::Kafka(kafka) = &spec.sources[0].origin else { panic!("Kafka") };
     let StartingOffsets::PerPartition(by_topic) = &kafka.starting_offsets else { panic!("by partition") };
@@ -193,6 +199,23 @@ fn the_example_of_ad_events_is_sound() {
 }
 
 #[test]
+fn made_up_rows_have_a_timestamp_and_a_value_and_need_no_format() {
+    let document = "name = \"a\"\n[[source]]\nid = \"s\"\nrate = { rows_per_second = 10, num_partitions = 4, ramp_up_time = \"1 minute\" }\n\
+                    event_time = { column = \"timestamp\", watermark = \"1s\" }\n[[sink]]\ninput = \"s\"\n\
+                    console = { num_rows = 5, truncate = false }\n";
+    let plan = planned(document).unwrap();
+    let Origin::Rate(rate) = plan.sources[0].origin else { panic!("a rate") };
+    assert_eq!(rate, RateSource { rows_per_second: 10, num_partitions: 4, ramp_up_seconds: 60 });
+    let columns: Vec<&str> = plan.sources[0].schema.fields().iter().map(|field| field.name().as_str()).collect();
+    assert_eq!(columns, ["timestamp", "value"]);
+    let PlannedTarget::Console(console) = plan.sinks[0].target else { panic!("a console") };
+    assert_eq!((console.num_rows, console.truncate), (5, None));
+    let narrow = planned(&document.replace("num_rows = 5, truncate = false", "truncate = 30")).unwrap();
+    let PlannedTarget::Console(console) = narrow.sinks[0].target else { panic!("a console") };
+    assert_eq!((console.num_rows, console.truncate), (20, Some(30)));
+}
+
+#[test]
 fn what_is_unwise_is_said_and_runs() {
     let memory = changed(&[
         ("kafka = { brokers = \"localhost:9092\", topics = [\"clicks\"] }", "memory = {}"),
@@ -205,10 +228,29 @@ fn what_is_unwise_is_said_and_runs() {
          again; keep one copy of the state folder"
     );
 
+    let socket = changed(&[
+        ("kafka = { brokers = \"localhost:9092\", topics = [\"clicks\"] }", "socket = { host = \"localhost\", port = 9999 }"),
+        ("kafka = { topic = \"stats\",", "kafka = { topic = \"stats\", brokers = \"b:1\","),
+    ]);
+    assert_eq!(
+        findings(&socket),
+        "pipeline.toml:5:1: warning: the socket `events` is at-most-once, because a socket can't be asked again: lines that no epoch has committed when the process ends, and \
+         those that are sent while none runs, are lost; read rows that matter from Kafka"
+    );
+
     let no_watermark = changed(&[(", watermark = \"1 minute\"", ""), ("window = {", "output_mode = \"update\"\nwindow = {")]);
     assert_eq!(
         findings(&no_watermark),
         "pipeline.toml:20:1: warning: the `event_time` at pipeline.toml:8:1 has no watermark: `by_country` keeps every window for ever; add `watermark = \"1 minute\"` there"
+    );
+
+    let complete = changed(&[("window = {", "output_mode = \"complete\"\nwindow = {"), ("[\"window_start\", \"country\"]", "[\"country\"]")]);
+    assert_eq!(
+        findings(&complete),
+        "pipeline.toml:19:15: note: `by_country` keeps every window for ever, and gives all of them again in each epoch: state, epochs and output grow with the number of \
+         windows; `update` gives what changed, and forgets what is closed\n\
+         pipeline.toml:25:35: warning: the key of the topic `stats` lacks `window_start` of `by_country`, which is in complete mode: rows of different groups would overwrite \
+         each other in a compacted topic or a table made of it; add them to `key`"
     );
 
     let narrow = changed(&[
