@@ -12,7 +12,8 @@ use wit_component::ComponentEncoder;
 mod config;
 
 /// What the embedded plugin is made of, seen from this folder.
-const SOURCES: [&str; 7] = ["../plugins/std", "../plugins/starter/src", "../guest-sdk/rust", "../wit", "../Cargo.toml", "../Cargo.lock", "src/plugin/engine/config.rs"];
+const SOURCES: [&str; 7] =
+    ["../plugins/std", "../plugins/starter/src", "../guest-sdk/rust", "../wit", "../Cargo.toml", "../Cargo.lock", "src/plugin/engine/config.rs"];
 
 fn main() -> Result<()> {
     println!("cargo::rustc-check-cfg=cfg(failpoints)");
@@ -46,7 +47,12 @@ fn build_guests(out: &Path) -> Result<std::path::PathBuf> {
     let manifest = fs::canonicalize("../plugins/std/Cargo.toml")?;
     let target = out.join("guests");
     let mut cargo = Command::new("../guest-sdk/rust/wasm-cargo.sh");
-    cargo.args(["build", "-p", "weir-plugin-std", "-p", "weir-plugin-starter", "--profile", "guest"]).arg("--manifest-path").arg(manifest).arg("--target-dir").arg(&target);
+    cargo
+        .args(["build", "-p", "weir-plugin-std", "-p", "weir-plugin-starter", "--profile", "guest"])
+        .arg("--manifest-path")
+        .arg(manifest)
+        .arg("--target-dir")
+        .arg(&target);
     let status = cargo.status().context("run `guest-sdk/rust/wasm-cargo.sh`")?;
     ensure!(status.success(), "the plugins `std` and `starter` could not be built for wasm32-unknown-unknown: see above");
     Ok(target.join("wasm32-unknown-unknown/guest"))

@@ -4,6 +4,7 @@
 pub mod kafka;
 pub mod memory;
 pub mod rate;
+mod runs;
 pub mod socket;
 
 use std::collections::BTreeMap;

@@ -71,7 +71,11 @@ mod tests {
     fn below(folder: &Path, prefix: &str, found: &mut BTreeSet<String>) {
         for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
             let name = format!("{prefix}/{}", entry.file_name().to_string_lossy());
-            if entry.path().is_dir() { below(&entry.path(), &name, found) } else { drop(found.insert(name)) }
+            if entry.path().is_dir() {
+                below(&entry.path(), &name, found);
+            } else {
+                found.insert(name);
+            }
         }
     }
 

@@ -22,7 +22,11 @@ const CRATES: [Hidden; 6] = [
         why: "only modules called `kafka` know Kafka's client",
     },
     Hidden { crates: &["toml"], may: |module| starts(module, "pipeline"), why: "only `pipeline` reads TOML" },
-    Hidden { crates: &["clap", "clap_complete", "clap_mangen"], may: |module| starts(module, "cli") || module == "main", why: "only the command line parses arguments" },
+    Hidden {
+        crates: &["clap", "clap_complete", "clap_mangen"],
+        may: |module| starts(module, "cli") || module == "main",
+        why: "only the command line parses arguments",
+    },
     Hidden {
         crates: &["tokio", "axum", "hyper", "reqwest"],
         may: |module| ["control", "sink/clickhouse", "sink/webhook"].iter().any(|may| starts(module, may)),

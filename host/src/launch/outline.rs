@@ -326,7 +326,9 @@ fn trigger(trigger: Trigger) -> String {
     let text = |time: std::time::Duration| duration(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     match trigger {
         Trigger::Every { interval, adaptive: None } => format!("every {}", text(interval)),
-        Trigger::Every { interval, adaptive: Some(adaptive) } => format!("every {}, adaptive from {} to {}", text(interval), text(adaptive.min), text(adaptive.max)),
+        Trigger::Every { interval, adaptive: Some(adaptive) } => {
+            format!("every {}, adaptive from {} to {}", text(interval), text(adaptive.min), text(adaptive.max))
+        }
         Trigger::Asap => "asap".to_owned(),
         Trigger::Once => "once".to_owned(),
         Trigger::AvailableNow => "available-now".to_owned(),

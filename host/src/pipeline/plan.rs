@@ -15,8 +15,8 @@ pub use super::graph::Node;
 use super::check::Checked;
 use super::problem::Refused;
 use super::spec::{
-    AggregateSpec, ConsoleSink, CreateTopic, EpochLimits, MaxRejected, MetadataColumn, Origin, OutputMode, Partitioner, SourceFormat, TransformSpec, WatermarkSpec,
-    WindowSpec,
+    AggregateSpec, ConsoleSink, CreateTopic, EpochLimits, MaxRejected, MetadataColumn, Origin, OutputMode, Partitioner, SourceFormat, TransformSpec,
+    WatermarkSpec, WindowSpec,
 };
 use super::text::Text;
 use super::unit::DurationUs;

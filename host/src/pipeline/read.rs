@@ -130,7 +130,13 @@ fn adaptive(reader: &mut Reader<'_>, value: Value<'_>) -> Option<Adaptive> {
     table.finish(reader, &[]);
     let (min, max) = (min?, max?);
     if min > max {
-        reader.error(Code::Conflict, value.span(), "`min` is longer than `max`", "`min` of at most `max` (unless given, 1s and 60s)", "lower `min` or raise `max`");
+        reader.error(
+            Code::Conflict,
+            value.span(),
+            "`min` is longer than `max`",
+            "`min` of at most `max` (unless given, 1s and 60s)",
+            "lower `min` or raise `max`",
+        );
         return None;
     }
     Some(Adaptive { min, max })

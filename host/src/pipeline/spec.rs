@@ -76,8 +76,7 @@ impl PipelineSpec {
 
 impl EpochLimits {
     /// 64 MB: about a second of work for one core, and small beside the memory of any machine that runs this.
-    pub const DEFAULT: Self =
-        Self { max_epoch_bytes: ByteSize::from_bytes(64_000_000), max_records: None, max_rate_per_partition: None, backpressure: None };
+    pub const DEFAULT: Self = Self { max_epoch_bytes: ByteSize::from_bytes(64_000_000), max_records: None, max_rate_per_partition: None, backpressure: None };
 
     /// Without those of records a second, for where there is no time.
     #[must_use]

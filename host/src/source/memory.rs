@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::runs::Runs;
 use super::{Bytes, Cut, Offer, Offset, OffsetRange, Partition, Positions, Records, Source, SourceError};
 
 /// Where records are put in; clones feed the same source.
@@ -77,19 +78,11 @@ impl Source for MemorySource {
         let logs = self.feed.logs.lock().unwrap_or_else(PoisonError::into_inner);
         for range in ranges {
             let log = logs.get(&range.partition).map(Vec::as_slice).unwrap_or_default();
-            let mut run = Records::new(range.partition.clone(), false, false);
+            let mut runs = Runs::new(&range.partition, cut, each);
             for (offset, fed) in (0_i64..).zip(log).filter(|(offset, _)| (range.from.0..range.to.0).contains(offset)) {
-                let size = fed.value.as_ref().map_or(0, Vec::len);
-                if !run.is_empty() && (run.len() >= cut.records || run.values.data.len() + size > cut.bytes) {
-                    each(Arc::new(std::mem::replace(&mut run, Records::new(range.partition.clone(), false, false))));
-                }
-                run.offsets.push(offset);
-                run.timestamps_ms.push(fed.timestamp_ms);
-                run.values.push(fed.value.as_deref());
+                runs.push(offset, fed.timestamp_ms, fed.value.as_deref());
             }
-            if !run.is_empty() {
-                each(Arc::new(run));
-            }
+            runs.finish();
             self.positions.insert(range.partition.clone(), range.to);
         }
         Ok(())

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use super::runs::Runs;
 use super::{Cut, Now, Offer, Offset, OffsetRange, Partition, Positions, Records, Source, SourceError};
 use crate::format::timestamp;
 
@@ -128,10 +129,12 @@ impl Source for RateSource {
     fn seek(&mut self, positions: &Positions) -> Result<(), SourceError> {
         if let Some(partition) = positions.keys().next() {
             let (id, count) = (&self.options.id, self.options.partitions);
-            let start = Start::of(&partition.topic).with_context(|| format!("source `{id}`: `{partition}` is no partition of a rate source: give the source a new id"))?;
+            let start = Start::of(&partition.topic)
+                .with_context(|| format!("source `{id}`: `{partition}` is no partition of a rate source: give the source a new id"))?;
             if positions.len() != count as usize {
                 let stored = positions.len();
-                let error = anyhow::anyhow!("source `{id}`: it began with {stored} partitions, and has {count} now: take `num_partitions` back, or give it a new id");
+                let error =
+                    anyhow::anyhow!("source `{id}`: it began with {stored} partitions, and has {count} now: take `num_partitions` back, or give it a new id");
                 return Err(error.into());
             }
             self.origin = Some(start);
@@ -154,12 +157,11 @@ impl Source for RateSource {
         Ok(offers.collect())
     }
 
-    fn read(&mut self, ranges: &[OffsetRange], cut: Cut) -> Result<Vec<Arc<Records>>, SourceError> {
+    fn read_each(&mut self, ranges: &[OffsetRange], cut: Cut, each: &mut dyn FnMut(Arc<Records>)) -> Result<(), SourceError> {
         let start = self.start();
-        let mut runs = Vec::new();
         let mut value = Vec::with_capacity(ROW_BYTES as usize);
         for range in ranges {
-            let mut run = Records::new(range.partition.clone(), false, false);
+            let mut runs = Runs::new(&range.partition, cut, each);
             for offset in range.from.0..range.to.0 {
                 let row = self.row(range.partition.number, offset);
                 let due_us = start.at_us.saturating_add(i64::try_from(self.options.schedule.due_us(row)).unwrap_or(i64::MAX));
@@ -169,19 +171,12 @@ impl Source for RateSource {
                     return Err(anyhow::anyhow!("source `{}`: row {row} is due after the year 9999", self.options.id).into());
                 }
                 value.extend_from_slice(format!("\",\"value\":{row}}}").as_bytes());
-                if !run.is_empty() && (run.len() >= cut.records || run.values.data.len() + value.len() > cut.bytes) {
-                    runs.push(Arc::new(std::mem::replace(&mut run, Records::new(range.partition.clone(), false, false))));
-                }
-                run.offsets.push(offset);
-                run.timestamps_ms.push(due_us.div_euclid(1_000));
-                run.values.push(Some(&value));
+                runs.push(offset, due_us.div_euclid(1_000), Some(&value));
             }
-            if !run.is_empty() {
-                runs.push(Arc::new(run));
-            }
+            runs.finish();
             self.positions.insert(range.partition.clone(), range.to);
         }
-        Ok(runs)
+        Ok(())
     }
 
     fn wait(&mut self, timeout: Duration) {
@@ -220,8 +215,11 @@ mod tests {
 
     fn all(source: &mut RateSource) -> Vec<String> {
         let offers = source.offer().unwrap();
-        let ranges: Vec<_> =
-            offers.into_iter().map(|offer| OffsetRange { partition: offer.partition, from: offer.position, to: offer.end }).filter(|range| range.from < range.to).collect();
+        let ranges: Vec<_> = offers
+            .into_iter()
+            .map(|offer| OffsetRange { partition: offer.partition, from: offer.position, to: offer.end })
+            .filter(|range| range.from < range.to)
+            .collect();
         let runs = source.read(&ranges, Cut { records: 3, bytes: 1 << 10 }).unwrap();
         assert!(runs.iter().all(|run| run.len() <= 3));
         let text = |run: &Arc<Records>| (0..run.len()).map(|i| String::from_utf8(run.values.get(i).unwrap().to_vec()).unwrap()).collect::<Vec<_>>();

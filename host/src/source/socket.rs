@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use super::runs::Runs;
 use super::{Cut, Now, Offer, Offset, OffsetRange, Partition, Positions, Records, Source, SourceError};
 
 /// What a source is made with.
@@ -117,29 +118,21 @@ impl Source for SocketSource {
         Ok(vec![Offer { partition: self.partition.clone(), position: self.position, end, confirmed, mean_record_bytes }])
     }
 
-    fn read(&mut self, ranges: &[OffsetRange], cut: Cut) -> Result<Vec<Arc<Records>>, SourceError> {
-        let Some(range) = ranges.first() else { return Ok(Vec::new()) };
+    fn read_each(&mut self, ranges: &[OffsetRange], cut: Cut, each: &mut dyn FnMut(Arc<Records>)) -> Result<(), SourceError> {
+        let Some(range) = ranges.first() else { return Ok(()) };
         let mut buffer = self.shared.lock();
         // What is before the range has been committed, so no epoch asks for it again.
         buffer.forget_before(range.from.0);
         self.shared.changed.notify_all();
         let skipped = usize::try_from(range.from.0 - buffer.first).context("lines that are gone were asked for: this is a defect")?;
-        let mut runs = Vec::new();
-        let mut run = Records::new(range.partition.clone(), false, false);
+        let mut runs = Runs::new(&range.partition, cut, each);
         for (offset, line) in (range.from.0..range.to.0).zip(buffer.lines.iter().skip(skipped)) {
-            if !run.is_empty() && (run.len() >= cut.records || run.values.data.len() + line.bytes.len() > cut.bytes) {
-                runs.push(Arc::new(std::mem::replace(&mut run, Records::new(range.partition.clone(), false, false))));
-            }
-            run.offsets.push(offset);
-            run.timestamps_ms.push(line.timestamp_ms);
-            run.values.push(Some(&line.bytes));
+            runs.push(offset, line.timestamp_ms, Some(&line.bytes));
         }
-        if !run.is_empty() {
-            runs.push(Arc::new(run));
-        }
+        runs.finish();
         drop(buffer);
         self.position = range.to;
-        Ok(runs)
+        Ok(())
     }
 
     fn wait(&mut self, timeout: Duration) {
@@ -216,7 +209,9 @@ impl Reader {
             };
             self.shared.lock().connected = false;
             match ended {
-                Ended::Closed(reason) => tracing::warn!(source = id, host, port, reason, "no connection; trying again, and what the server sends meanwhile is lost"),
+                Ended::Closed(reason) => {
+                    tracing::warn!(source = id, host, port, reason, "no connection; trying again, and what the server sends meanwhile is lost")
+                }
                 Ended::Broken(reason) => {
                     self.shared.lock().broken = Some(reason);
                     self.shared.changed.notify_all();

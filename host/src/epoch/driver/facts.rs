@@ -127,12 +127,11 @@ impl Driver {
     /// What the cluster is shown of them, for lag tools: after the epoch that is committed, or where things stand.
     pub(super) fn shown_positions(&self, purpose: &Purpose) -> Positions {
         let stored = self.positions();
-        let shown = self.parts.graph.sources.iter().enumerate().filter(|(_, node)| node.source.has_topics()).filter_map(|(number, node)| {
-            match (purpose, &self.made) {
+        let shown =
+            self.parts.graph.sources.iter().enumerate().filter(|(_, node)| node.source.has_topics()).filter_map(|(number, node)| match (purpose, &self.made) {
                 (Purpose::Epoch { .. }, Some(made)) => made.plan.sources.get(number).map(SourcePlan::after),
                 _ => stored.get(&node.id).cloned(),
-            }
-        });
+            });
         shown.flatten().collect()
     }
 

@@ -31,7 +31,12 @@ impl Driver {
             self.parts.trigger = self.parts.trigger.after(processing);
             let next = self.parts.trigger.interval();
             if next != interval {
-                tracing::info!(from_ms = millis(interval), to_ms = millis(next), took_ms = millis(processing), "the trigger's interval follows what epochs take");
+                tracing::info!(
+                    from_ms = millis(interval),
+                    to_ms = millis(next),
+                    took_ms = millis(processing),
+                    "the trigger's interval follows what epochs take"
+                );
             }
         }
         let every = matches!(self.parts.trigger, Trigger::Every { .. });

@@ -48,7 +48,10 @@ impl<'a> Drawing<'a> {
 
     fn step(&mut self, indent: &str, step: &'a StepOutline, above: &[ColumnOutline]) {
         let plugin = &step.plugin;
-        self.line(indent, &format!("step `{}`: {} `{}` of {} {}, sha256 {:.12}", step.id, step.kind, step.function, plugin.name, plugin.version, plugin.digest));
+        self.line(
+            indent,
+            &format!("step `{}`: {} `{}` of {} {}, sha256 {:.12}", step.id, step.kind, step.function, plugin.name, plugin.version, plugin.digest),
+        );
         let mut facts = Vec::new();
         if step.inputs.len() > 1 {
             facts.push(("inputs", step.inputs.join(", ")));

@@ -9,10 +9,13 @@ pub(super) fn of_sink(plan: &OpenedPlan, sink: &PlannedSink) -> (Guarantee, Stri
     let sources = sources_of(plan, sink.input);
     let (guarantee, why) = match &sink.target {
         PlannedTarget::Kafka(kafka) => topic(plan, &kafka.topic),
-        PlannedTarget::Console(_) => (Guarantee::AtLeastOnce, "a terminal can't tell whether it has shown an epoch, so after a crash it may show it again".to_owned()),
+        PlannedTarget::Console(_) => {
+            (Guarantee::AtLeastOnce, "a terminal can't tell whether it has shown an epoch, so after a crash it may show it again".to_owned())
+        }
         PlannedTarget::Memory => (Guarantee::ExactlyOnce, "it drops an epoch that it has seen".to_owned()),
     };
-    lossy(plan, &sources).map_or((guarantee, why.clone()), |id| (Guarantee::AtMostOnce, format!("the socket `{id}` can't be asked again; of what was read, {why}")))
+    lossy(plan, &sources)
+        .map_or((guarantee, why.clone()), |id| (Guarantee::AtMostOnce, format!("the socket `{id}` can't be asked again; of what was read, {why}")))
 }
 
 /// Of the dead letters.

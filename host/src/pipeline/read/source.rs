@@ -61,9 +61,8 @@ fn rate(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Origin> {
     let rows = table.or(reader, "rows_per_second", 1, |reader, value| {
         u32::try_from(reader.integer(&value, expect("a whole number from 1 to 10000000", "10"), 1..=10_000_000)?).ok()
     });
-    let partitions = table.or(reader, "num_partitions", 1, |reader, value| {
-        u32::try_from(reader.integer(&value, expect("a whole number from 1 to 1024", "4"), 1..=1_024)?).ok()
-    });
+    let partitions = table
+        .or(reader, "num_partitions", 1, |reader, value| u32::try_from(reader.integer(&value, expect("a whole number from 1 to 1024", "4"), 1..=1_024)?).ok());
     let ramp = table.or(reader, "ramp_up_time", 0, |reader, value| {
         let seconds = |text: &str| match text.parse::<DurationUs>() {
             Ok(time) if time.us() % 1_000_000 != 0 => Err("it is not whole seconds".to_owned()),
@@ -86,10 +85,7 @@ fn rate_format(reader: &mut Reader<'_>, source: &mut Table<'_>, rate: &Value<'_>
             sound = false;
         }
     }
-    let column = |name: &str, column_type| ColumnSpec {
-        name: Placed::new(name.to_owned(), rate.span()),
-        declared: Declared { column_type, nullable: false },
-    };
+    let column = |name: &str, column_type| ColumnSpec { name: Placed::new(name.to_owned(), rate.span()), declared: Declared { column_type, nullable: false } };
     let schema = vec![column("timestamp", ColumnType::Timestamp(TimestampForm::Iso8601)), column("value", ColumnType::Int64)];
     sound.then_some(SourceFormat::Json { schema, on_bad_field: OnBadField::Reject })
 }

@@ -22,7 +22,6 @@ pub struct SourceSpec {
 
 /// Where a source's rows come from.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "a pipeline has a handful of them, and no hot path moves one")]
 pub enum Origin {
     /// Topics of a Kafka cluster.
     Kafka(KafkaSource),
