@@ -36,6 +36,7 @@ fn main() -> std::io::Result<()> {
         auto_create_topics: !arguments.no_auto_create,
         ..Config::default()
     })?;
+    tracing::info!("everything is kept in memory and lost at the end: this broker is for demos and tests");
     // The address is for whoever started this with port 0; if nobody reads it, the broker serves all the same.
     drop(writeln!(std::io::stdout(), "{}", broker.address()));
     broker.run()

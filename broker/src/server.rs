@@ -206,6 +206,3 @@ async fn tick(shared: Arc<Shared>) {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
