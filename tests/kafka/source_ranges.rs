@@ -7,7 +7,6 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _};
 use weir::source::kafka::{KafkaSource, StartingOffset, StartingOffsets};
 use weir::source::{Cut, Offset, Source as _};
-use weir_tests::broker::eventually;
 
 use super::support::*;
 
