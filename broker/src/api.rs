@@ -82,7 +82,7 @@ fn answer_at_once(shared: &Shared, client: &Client, call: Call, now: Now) -> Res
         Api::ApiVersions => call.with(|_: ApiVersionsRequest, _| versions(ErrorCode::None)),
         Api::Metadata => call.with(|request, version| metadata::metadata(node, request, version, client)),
         Api::FindCoordinator => call.with(|request, version| metadata::find_coordinator(request, version, client)),
-        Api::DescribeCluster => call.with(|_: DescribeClusterRequest, _| metadata::describe_cluster(client)),
+        Api::DescribeCluster => call.with(|_: DescribeClusterRequest, _| metadata::describe_cluster(node, client)),
         Api::ListOffsets => call.with(|request, _| offsets::list(node, request)),
         Api::OffsetForLeaderEpoch => call.with(|request, _| offsets::of_leader_epoch(node, request)),
         Api::CreateTopics => call.with(|request, version| topics::create(node, request, version)),

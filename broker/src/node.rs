@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use uuid::Uuid;
+
 use crate::clock::Now;
 use crate::config::Config;
 use crate::group::Group;
@@ -15,6 +17,8 @@ use crate::wire::ErrorCode;
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) config: Config,
+    /// Another one for each broker: clients tell clusters apart by it.
+    pub(crate) cluster_id: String,
     pub(crate) topics: Topics,
     pub(crate) groups: BTreeMap<String, Group>,
     pub(crate) transactions: Coordinator,
@@ -26,12 +30,10 @@ pub(crate) struct Node {
 /// The only broker of the cluster.
 pub(crate) const NODE_ID: i32 = 1;
 
-/// The cluster's name.
-pub(crate) const CLUSTER_ID: &str = "weir-embedded-broker";
-
 impl Node {
     pub(crate) fn new(config: Config) -> Self {
         Self {
+            cluster_id: Uuid::new_v4().simple().to_string(),
             topics: Topics::new(config.max_partitions),
             transactions: Coordinator::new(config.max_transactional_ids, config.marker_delay),
             groups: BTreeMap::new(),

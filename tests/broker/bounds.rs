@@ -77,6 +77,15 @@ fn a_consumer_of_the_new_group_protocol_fails_at_once() {
 }
 
 #[test]
+fn two_brokers_are_two_clusters() {
+    let [one, two] = [start(Config::default()), start(Config::default())].map(|broker| {
+        let consumer: rdkafka::consumer::BaseConsumer = client(&broker).create().unwrap();
+        (consumer.client().fetch_cluster_id(PATIENCE), broker)
+    });
+    assert!(one.0.is_some() && one.0 != two.0, "{:?}", one.0);
+}
+
+#[test]
 fn a_broker_that_is_shut_down_closes_its_port_and_a_new_one_is_empty() {
     let broker = start(Config::default());
     let address = broker.address();

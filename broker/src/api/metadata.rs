@@ -2,7 +2,7 @@
 
 use super::distinct;
 use crate::group::Client;
-use crate::node::{CLUSTER_ID, NODE_ID, Node};
+use crate::node::{NODE_ID, Node};
 use crate::topic::Topic;
 use crate::wire::ErrorCode;
 use crate::wire::messages::*;
@@ -22,7 +22,7 @@ pub(super) fn metadata(node: &mut Node, request: MetadataRequest, version: i16, 
     };
     MetadataResponse {
         brokers: vec![MetadataBroker { node_id: NODE_ID, host: host(client), port: port(client), ..MetadataBroker::default() }],
-        cluster_id: Some(CLUSTER_ID.to_owned()),
+        cluster_id: Some(node.cluster_id.clone()),
         controller_id: NODE_ID,
         topics,
         ..MetadataResponse::default()
@@ -39,9 +39,9 @@ pub(super) fn find_coordinator(request: FindCoordinatorRequest, version: i16, cl
     FindCoordinatorResponse { coordinators: coordinators.collect(), ..FindCoordinatorResponse::default() }
 }
 
-pub(super) fn describe_cluster(client: &Client) -> DescribeClusterResponse {
+pub(super) fn describe_cluster(node: &Node, client: &Client) -> DescribeClusterResponse {
     DescribeClusterResponse {
-        cluster_id: CLUSTER_ID.to_owned(),
+        cluster_id: node.cluster_id.clone(),
         controller_id: NODE_ID,
         brokers: vec![ClusterBroker { node_id: NODE_ID, host: host(client), port: port(client), ..ClusterBroker::default() }],
         ..DescribeClusterResponse::default()
