@@ -172,6 +172,8 @@ fn a_start_in_the_middle_of_an_aborted_transaction_delivers_nothing_of_it() {
     let producer = transactional(topic.broker);
     producer.begin_transaction().unwrap();
     topic.produce_in(&producer, 0, 0..100);
+    // An abort drops what is still in the producer's queue.
+    producer.flush(PATIENCE).unwrap();
     producer.abort_transaction(PATIENCE).unwrap();
     let mut source = topic.source();
     source.seek(&position(topic.partition(0), 50)).unwrap();
