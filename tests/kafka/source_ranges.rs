@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rdkafka::consumer::Consumer as _;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _};
 use weir::source::kafka::{KafkaSource, StartingOffset, StartingOffsets};
 use weir::source::{Cut, Offset, Source as _};
+use weir_tests::broker::eventually;
 
 use super::support::*;
 
@@ -175,6 +177,9 @@ fn a_start_in_the_middle_of_an_aborted_transaction_delivers_nothing_of_it() {
     // An abort drops what is still in the producer's queue.
     producer.flush(PATIENCE).unwrap();
     producer.abort_transaction(PATIENCE).unwrap();
+    // Until the marker is written, the committed log ends before the transaction, and a position within it lies beyond the end.
+    let client = client(topic.broker);
+    eventually("the marker is there", || (client.fetch_watermarks(&topic.name, 0, PATIENCE).unwrap().1 == 101).then_some(()));
     let mut source = topic.source();
     source.seek(&position(topic.partition(0), 50)).unwrap();
     let offers = offers_when(&mut source, "the marker is there", |offers| offers[0].end.0 == 101);
