@@ -14,8 +14,8 @@ use crate::usage::cpu_of;
 
 const RATE: &str = "5000";
 /// Rows before the measurement begins.
-const WARM_UP: usize = 10_000;
-const ROWS: usize = 50_000;
+const WARM_UP: usize = 50_000;
+const ROWS: usize = 100_000;
 
 pub(crate) fn run(brokers: &str) -> anyhow::Result<serde_json::Value> {
     let name = format!("latency-{}", std::process::id());

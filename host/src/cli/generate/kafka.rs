@@ -37,8 +37,8 @@ pub(super) struct Failed {
 }
 
 impl Topic {
-    /// Makes the topic unless it is there.
-    pub(super) fn open(brokers: &str, name: &str, partitions: i32) -> anyhow::Result<Self> {
+    /// Makes the topic unless it is there. A record may wait for `linger` until more go with it.
+    pub(super) fn open(brokers: &str, name: &str, partitions: i32, linger: Duration) -> anyhow::Result<Self> {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", brokers);
         let admin: AdminClient<DefaultClientContext> = config.create().context("make a Kafka client")?;
@@ -53,7 +53,7 @@ impl Topic {
         }
         // The partitioner is the Java clients' own, so that other keyed topics line up. The queue holds a second of a fast stream, so that `send` seldom waits.
         config.set("partitioner", "murmur2_random").set("enable.idempotence", "true").set("compression.type", "lz4");
-        config.set("linger.ms", "5").set("batch.size", "1000000").set("queue.buffering.max.messages", "500000");
+        config.set("linger.ms", linger.as_millis().to_string()).set("batch.size", "1000000").set("queue.buffering.max.messages", "500000");
         let producer = config.create_with_context(Deliveries::default()).context("make a Kafka producer")?;
         Ok(Self { name: name.to_owned(), producer, unserved: 0 })
     }
