@@ -1,14 +1,14 @@
 //! From one cluster to another: the offsets of the one can't join the transaction of the other, so marker and COMMITTED alone say how far it came.
 
-use weir_tests::broker::{Broker, shared};
+use weir_tests::broker::shared;
 use weir_tests::checker::Isolation;
 use weir_tests::kill::Death;
 
-use crate::support::{PATIENCE, Passing, Trial, committed, numbers};
+use crate::support::{PATIENCE, Passing, Trial, committed, numbers, second};
 
 #[test]
 fn from_one_cluster_to_another_every_row_arrives_once_through_kills_around_the_commit() {
-    let other = Broker::start().unwrap();
+    let other = second();
     let trial = Trial::new("clusters");
     trial.send_numbers(0..200);
     let sink = format!(", brokers = \"{}\"", other.bootstrap());
@@ -24,7 +24,7 @@ fn from_one_cluster_to_another_every_row_arrives_once_through_kills_around_the_c
 
     let (positions, marker) = (format!("weir.{}", trial.name), format!("weir-epoch.{}", trial.name));
     let (input, output) = (format!("{}.in", trial.name), format!("{}.out", trial.name));
-    for cluster in [shared(), &other] {
+    for cluster in [shared(), other] {
         assert_eq!(committed(&cluster.bootstrap(), &positions, &input), None, "no transaction spans two clusters");
     }
     let epochs = trial.progress("state").last().unwrap()["batchId"].as_i64().unwrap();

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -10,7 +11,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use weir_tests::broker::{block_on, shared};
+use weir_tests::broker::{Broker, block_on, shared};
 use weir_tests::checker::{Isolation, read_topic};
 use weir_tests::kill::{Host, binary};
 
@@ -184,6 +185,12 @@ pub(crate) fn producer() -> BaseProducer {
 /// An administrator of the shared broker.
 pub(crate) fn admin() -> AdminClient<DefaultClientContext> {
     ClientConfig::new().set("bootstrap.servers", shared().bootstrap()).create().unwrap()
+}
+
+/// Another cluster, for tests with two of them.
+pub(crate) fn second() -> &'static Broker {
+    static SECOND: LazyLock<Broker> = LazyLock::new(|| Broker::start().unwrap_or_else(|error| panic!("{error:#}")));
+    &SECOND
 }
 
 /// Copies a folder, with all that is in it.

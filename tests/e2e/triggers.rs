@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use weir_tests::broker::eventually;
-use weir_tests::kill::Ending;
+use weir_tests::kill::{Ending, Host, Run};
 
 use crate::support::{PATIENCE, Passing, Trial};
 
@@ -41,30 +41,51 @@ fn phase() -> u128 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() % 1_000
 }
 
+/// Runs a pipeline that ticks every second, so that its first epoch, which waits for no tick, is late in a second: an interval counted from it would be seen. How
+/// long a start takes is the machine's affair, so it may need some tries.
+fn first_epoch_late_in_a_second(trial: &Trial, host: &Host) -> Run {
+    loop {
+        let before = trial.progress("state").len();
+        let next = i64::try_from(before).unwrap();
+        trial.send_numbers(next..next + 1);
+        while !(300..400).contains(&phase()) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let run = host.start(None).unwrap();
+        eventually("the first epoch", || (trial.progress("state").len() > before).then_some(()));
+        if before == 4 || (500..900).contains(&(begun(trial).last().unwrap() % 1_000)) {
+            return run;
+        }
+        run.signal(libc::SIGTERM).unwrap();
+        assert_eq!(run.wait(PATIENCE).unwrap(), Ending::Finished);
+    }
+}
+
+/// When each epoch began, in milliseconds.
+fn begun(trial: &Trial) -> Vec<i64> {
+    let begun = |epoch: &serde_json::Value| epoch["timestamp"].as_str().unwrap().parse::<Timestamp>().unwrap().as_millisecond();
+    trial.progress("state").iter().map(begun).collect()
+}
+
 #[test]
 fn epochs_of_an_interval_begin_at_its_multiples_and_not_in_between() {
     let trial = Trial::new("every");
-    trial.send_numbers(0..1);
     let host = trial.passing(Passing { state: "state", settings: "trigger = { every = \"1s\" }", ..Passing::default() });
-    // The first epoch waits for no tick: it comes late in a second, so that an interval counted from it would be seen.
-    while !(300..400).contains(&phase()) {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let run = host.start(None).unwrap();
-    let mut sent = 1;
+    let run = first_epoch_late_in_a_second(&trial, &host);
+    let first = begun(&trial).len() - 1;
+    let mut sent = i64::try_from(first + 1).unwrap();
     // No tick is without work.
-    eventually("four epochs", || {
+    eventually("three more epochs", || {
         trial.send_numbers(sent..sent + 1);
         sent += 1;
         std::thread::sleep(Duration::from_millis(100));
-        (trial.progress("state").len() >= 4).then_some(())
+        (begun(&trial).len() > first + 3).then_some(())
     });
     run.signal(libc::SIGTERM).unwrap();
     assert_eq!(run.wait(PATIENCE).unwrap(), Ending::Finished);
-    let begun: Vec<i64> =
-        trial.progress("state").iter().map(|epoch| epoch["timestamp"].as_str().unwrap().parse::<Timestamp>().unwrap().as_millisecond()).collect();
+    let begun = begun(&trial).split_off(first);
     assert!(begun.windows(2).all(|pair| pair[0] / 1_000 < pair[1] / 1_000), "one epoch a tick: {begun:?}");
-    assert!(begun.iter().skip(1).all(|begun| begun % 1_000 < 500), "at the tick: {begun:?}");
+    assert!(begun.iter().skip(1).all(|begun| begun % 1_000 < 400), "at the tick: {begun:?}");
 }
 
 #[test]

@@ -156,6 +156,14 @@ impl Run {
         self.child.id()
     }
 
+    /// Whether it goes on for `time`.
+    ///
+    /// # Errors
+    /// When the process can't be asked.
+    pub fn lives_for(&mut self, time: Duration) -> anyhow::Result<bool> {
+        Ok(self.ended_within(time)?.is_none())
+    }
+
     /// Sends a signal such as `libc::SIGTERM` or `libc::SIGSTOP`.
     ///
     /// # Errors
