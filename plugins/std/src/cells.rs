@@ -1,114 +1,64 @@
-//! The values of one accumulator for all groups of a call, densely. All loops over rows are here, and all bytes of the state.
+//! The values of one accumulator for all groups of a call, densely: a module for each family. All loops over rows are here, and all bytes of the state.
 
-use weir_guest::{Any, Groups, Rows, Timestamp, Type, View};
+use weir_guest::{Columns, Groups, Rows, RunError, Type};
 
-use crate::accumulator::{End, Input, Kind};
-use crate::codec::{Reader, Torn, write_signed, write_unsigned};
-use crate::numbers::{FloatSum, IntSum, float_to_key, key_to_float};
+use crate::accumulator::Kind;
+use crate::codec::{Reader, Torn};
+use crate::output::Output;
+use crate::value::Input;
 
-/// One value a group. Text is borrowed from the rows or the states of the call.
-pub(crate) enum Cells<'a> {
-    Counts(Vec<u64>),
-    IntSums(Vec<IntSum>),
-    FloatSums(Vec<FloatSum>),
-    /// Values of a type other than text, as numbers of the same order.
-    Extremes(End, Type, Vec<Option<i64>>),
-    TextExtremes(End, Vec<Option<&'a str>>),
-}
+mod counts;
+mod edges;
+mod extremes;
+mod histograms;
+mod lists;
+mod moments;
+mod registers;
+mod sets;
+mod sums;
 
-impl<'a> Cells<'a> {
-    pub(crate) fn new(kind: Kind, groups: usize) -> Self {
-        match kind {
-            Kind::Count => Self::Counts(vec![0; groups]),
-            Kind::IntSum => Self::IntSums(vec![IntSum::default(); groups]),
-            Kind::FloatSum => Self::FloatSums(vec![FloatSum::default(); groups]),
-            Kind::Extreme(end, Type::Utf8) => Self::TextExtremes(end, vec![None; groups]),
-            Kind::Extreme(end, ty) => Self::Extremes(end, ty, vec![None; groups]),
-        }
-    }
-
+/// One value a group. What is longer than a few bytes is borrowed from the rows or the states of the call.
+pub(crate) trait Cells<'a> {
     /// Adds every row to its group.
-    pub(crate) fn add_rows(&mut self, input: Input, rows: &Rows<'a>, groups: Groups<'_>) {
-        match (self, input) {
-            (Self::Counts(counts), Input::Rows) => groups.iter().for_each(|group| with(counts, group, |count| *count += 1)),
-            (Self::Counts(counts), Input::Any(column)) => count_values(rows.column(column), groups, counts),
-            (Self::IntSums(sums), Input::Int(column)) => each_number(rows.column(column), groups, sums, |sum, value| {
-                sum.count += 1;
-                sum.sum += i128::from(value);
-            }),
-            (Self::FloatSums(sums), Input::Float(column)) => each_number(rows.column(column), groups, sums, |sum, value| sum.add(value, 1)),
-            (Self::Extremes(end, _, cells), Input::Int(column)) => each_number(rows.column(column), groups, cells, further(*end, |value: i64| value)),
-            (Self::Extremes(end, _, cells), Input::Float(column)) => each_number(rows.column(column), groups, cells, further(*end, float_to_key)),
-            (Self::Extremes(end, _, cells), Input::Time(column)) => each_number(rows.column(column), groups, cells, further(*end, |time: Timestamp| time.0)),
-            (Self::Extremes(end, _, cells), Input::Boolean(column)) => each(rows.column(column).iter(), groups, cells, further(*end, i64::from)),
-            (Self::TextExtremes(end, cells), Input::Text(column)) => each(rows.column(column).iter(), groups, cells, further(*end, |text: &'a str| text)),
-            // An accumulator's kind and input are made together.
-            _ => {}
-        }
-    }
+    fn add_rows(&mut self, inputs: &[Input], rows: &Rows<'a>, groups: Groups<'_>);
 
     /// Adds what the next field of a state holds to a group.
-    pub(crate) fn add_state(&mut self, group: usize, state: &mut Reader<'a>) -> Result<(), Torn> {
-        match self {
-            Self::Counts(counts) => {
-                let more = state.unsigned()?;
-                with(counts, group, |count| *count += more);
-            }
-            Self::IntSums(sums) => {
-                let count = state.unsigned()?;
-                let more = if count == 0 { 0 } else { state.signed()? };
-                with(sums, group, |sum| {
-                    sum.count += count;
-                    sum.sum += more;
-                });
-            }
-            Self::FloatSums(sums) => {
-                let count = state.unsigned()?;
-                if count > 0 {
-                    let more = FloatSum { count, sum: f64::from_le_bytes(state.eight()?), lost: f64::from_le_bytes(state.eight()?) };
-                    with(sums, group, |sum| sum.merge(more));
-                }
-            }
-            Self::Extremes(end, ty, cells) => {
-                if let Some(key) = read_key(*ty, state)? {
-                    with(cells, group, |cell| further(*end, |key: i64| key)(cell, key));
-                }
-            }
-            Self::TextExtremes(end, cells) => {
-                if let Some(length) = state.unsigned()?.checked_sub(1) {
-                    let text = str::from_utf8(state.bytes(usize::try_from(length).map_err(|_| Torn)?)?).map_err(|_| Torn)?;
-                    with(cells, group, |cell| further(*end, |text: &'a str| text)(cell, text));
-                }
-            }
-        }
-        Ok(())
-    }
+    ///
+    /// # Errors
+    /// These are not the bytes of such a field.
+    fn add_state(&mut self, group: usize, state: &mut Reader<'a>) -> Result<(), Torn>;
 
     /// Writes the field of a group's state.
-    pub(crate) fn write(&self, group: usize, bytes: &mut Vec<u8>) {
-        match self {
-            Self::Counts(counts) => write_unsigned(counts.get(group).copied().unwrap_or_default(), bytes),
-            Self::IntSums(sums) => {
-                let IntSum { count, sum } = sums.get(group).copied().unwrap_or_default();
-                write_unsigned(count, bytes);
-                if count > 0 {
-                    write_signed(sum, bytes);
-                }
-            }
-            Self::FloatSums(sums) => {
-                let FloatSum { count, sum, lost } = sums.get(group).copied().unwrap_or_default();
-                write_unsigned(count, bytes);
-                if count > 0 {
-                    bytes.extend_from_slice([sum.to_le_bytes(), lost.to_le_bytes()].as_flattened());
-                }
-            }
-            Self::Extremes(_, ty, cells) => write_key(*ty, cells.get(group).copied().flatten(), bytes),
-            Self::TextExtremes(_, cells) => {
-                let text = cells.get(group).copied().flatten();
-                write_unsigned(text.map_or(0, |text| text.len() as u64 + 1), bytes);
-                bytes.extend_from_slice(text.unwrap_or_default().as_bytes());
-            }
-        }
+    fn write(&mut self, group: usize, bytes: &mut Vec<u8>);
+
+    /// Makes one value a group of an output column.
+    ///
+    /// # Errors
+    /// A group has no such value.
+    fn fill(&mut self, output: &Output, out: &mut Columns) -> Result<(), RunError>;
+}
+
+/// The cells of `groups` groups.
+pub(crate) fn cells<'a>(kind: &Kind, groups: usize) -> Box<dyn Cells<'a> + 'a> {
+    match kind {
+        Kind::Count => Box::new(counts::Counts::new(groups)),
+        Kind::CountIf => Box::new(counts::CountsOfTrue::new(groups)),
+        Kind::Sum(Type::Float64) => Box::new(sums::FloatSums::new(groups)),
+        Kind::Sum(_) => Box::new(sums::IntSums::new(groups)),
+        Kind::RunningSum(_) => Box::new(sums::RunningSums::new(groups)),
+        Kind::Extreme(end, ty @ (Type::Utf8 | Type::Binary | Type::Json)) => Box::new(extremes::BytesExtremes::new(*end, *ty, groups)),
+        Kind::Extreme(end, ty) => Box::new(extremes::Extremes::new(*end, *ty, groups)),
+        Kind::Edge(edge, ty) => Box::new(edges::Edges::new(*edge, *ty, groups)),
+        Kind::Beside(end, ty, by) => Box::new(edges::Besides::new(*end, *ty, *by, groups)),
+        Kind::List(ty, limit) => Box::new(lists::Lists::new(*ty, *limit, groups)),
+        Kind::Set(types, limit) => match types.as_slice() {
+            [ty] => Box::new(sets::Sets::new(*ty, *limit, groups)),
+            types => Box::new(sets::Combinations::new(types.to_vec(), groups)),
+        },
+        Kind::Moments(degree) => Box::new(moments::Moments::new(*degree, groups)),
+        Kind::Comoments => Box::new(moments::Comoments::new(groups)),
+        Kind::Registers(ty) => Box::new(registers::Registers::new(*ty, groups)),
+        Kind::Histogram(ty) => Box::new(histograms::Histograms::new(*ty, groups)),
     }
 }
 
@@ -120,12 +70,13 @@ fn with<C>(cells: &mut [C], group: usize, change: impl FnOnce(&mut C)) {
     }
 }
 
-fn count_values(column: View<'_, Any>, groups: Groups<'_>, counts: &mut [u64]) {
-    for (row, group) in groups.iter().enumerate() {
-        with(counts, group, |count| *count += u64::from(column.is_valid(row)));
-    }
+/// Does something fallible to the cell of a group.
+#[inline]
+fn try_with<C>(cells: &mut [C], group: usize, change: impl FnOnce(&mut C) -> Option<()>) -> Result<(), Torn> {
+    cells.get_mut(group).and_then(change).ok_or(Torn)
 }
 
+/// Adds each value that is not null to the cell of its row's group.
 #[inline]
 fn each<C, V>(values: impl Iterator<Item = Option<V>>, groups: Groups<'_>, cells: &mut [C], add: impl Fn(&mut C, V)) {
     for (value, group) in values.zip(groups.iter()) {
@@ -135,50 +86,13 @@ fn each<C, V>(values: impl Iterator<Item = Option<V>>, groups: Groups<'_>, cells
     }
 }
 
+/// The same for numbers, without a look at nulls where there are none.
 #[inline]
-fn each_number<C, N: weir_guest::Number>(column: View<'_, N>, groups: Groups<'_>, cells: &mut [C], add: impl Fn(&mut C, N)) {
+fn each_number<C, N: weir_guest::Number>(column: weir_guest::View<'_, N>, groups: Groups<'_>, cells: &mut [C], add: impl Fn(&mut C, N)) {
     if column.has_nulls() {
         return each(column.iter(), groups, cells, add);
     }
     for (value, group) in column.numbers().zip(groups.iter()) {
         with(cells, group, |cell| add(cell, value));
-    }
-}
-
-/// Moves a cell towards an end.
-#[inline]
-fn further<V, K: Ord + Copy>(end: End, key: impl Fn(V) -> K) -> impl Fn(&mut Option<K>, V) {
-    move |cell, value| {
-        let key = key(value);
-        *cell = Some(match (*cell, end) {
-            (None, _) => key,
-            (Some(other), End::Least) => other.min(key),
-            (Some(other), End::Greatest) => other.max(key),
-        });
-    }
-}
-
-fn read_key(ty: Type, state: &mut Reader<'_>) -> Result<Option<i64>, Torn> {
-    match (ty, state.byte()?) {
-        (_, 0) => Ok(None),
-        (Type::Boolean, byte @ 1..=2) => Ok(Some(i64::from(byte) - 1)),
-        (Type::Float64, 1) => Ok(Some(float_to_key(f64::from_le_bytes(state.eight()?)))),
-        (Type::Int64 | Type::Timestamp, 1) => Ok(Some(i64::from_le_bytes(state.eight()?))),
-        _ => Err(Torn),
-    }
-}
-
-fn write_key(ty: Type, key: Option<i64>, bytes: &mut Vec<u8>) {
-    match (ty, key) {
-        (_, None) => bytes.push(0),
-        (Type::Boolean, Some(key)) => bytes.push(key as u8 + 1),
-        (Type::Float64, Some(key)) => {
-            bytes.push(1);
-            bytes.extend_from_slice(&key_to_float(key).to_le_bytes());
-        }
-        (_, Some(key)) => {
-            bytes.push(1);
-            bytes.extend_from_slice(&key.to_le_bytes());
-        }
     }
 }

@@ -34,6 +34,13 @@ impl<'a> Reader<'a> {
         Ok(first)
     }
 
+    /// Bytes behind their length.
+    #[inline]
+    pub(crate) fn string(&mut self) -> Result<&'a [u8], Torn> {
+        let length = self.unsigned()?;
+        self.bytes(usize::try_from(length).map_err(|_| Torn)?)
+    }
+
     #[inline]
     pub(crate) fn unsigned(&mut self) -> Result<u64, Torn> {
         let mut value = 0;

@@ -16,6 +16,43 @@ pub(crate) struct FloatSum {
     pub(crate) lost: f64,
 }
 
+/// The sum of `int64` values in their order, and how far it went on the way: a sum that ever left the range has no value, whatever came afterwards. Of parts in their
+/// order it is what it is of the whole, wherever the cuts were.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct RunningSum {
+    pub(crate) count: u64,
+    pub(crate) sum: i128,
+    /// At most 0, where every sum begins.
+    pub(crate) least: i128,
+    /// At least 0.
+    pub(crate) greatest: i128,
+}
+
+impl RunningSum {
+    #[inline]
+    pub(crate) fn add(&mut self, value: i64) {
+        self.count += 1;
+        self.sum += i128::from(value);
+        self.least = self.least.min(self.sum);
+        self.greatest = self.greatest.max(self.sum);
+    }
+
+    /// The sum of these values and then of the others; none: it is no sum that values have.
+    pub(crate) fn then(self, other: Self) -> Option<Self> {
+        Some(Self {
+            count: self.count.checked_add(other.count)?,
+            sum: self.sum.checked_add(other.sum)?,
+            least: self.least.min(self.sum.checked_add(other.least)?),
+            greatest: self.greatest.max(self.sum.checked_add(other.greatest)?),
+        })
+    }
+
+    pub(crate) fn total(self) -> Option<i64> {
+        let stayed = self.least >= i128::from(i64::MIN) && self.greatest <= i128::from(i64::MAX);
+        i64::try_from(self.sum).ok().filter(|_| stayed && self.count > 0)
+    }
+}
+
 impl IntSum {
     pub(crate) fn average(self) -> Option<f64> {
         (self.count > 0).then(|| self.sum as f64 / self.count as f64)

@@ -1,12 +1,14 @@
 //! Promises of the whole plugin, through the SDK's test kit.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
-use proptest::prelude::*;
 use serde_json::{Value, json};
 use weir_guest::StateIdentity;
 use weir_guest::testing::{self, AggregateTest};
 
 use crate::Std;
+
+mod laws;
+mod spark;
 
 const SCHEMA: &[(&str, &str)] = &[("n", "int64?"), ("x", "float64?"), ("t", "timestamp?"), ("s", "utf8?"), ("b", "boolean?"), ("j", "json?"), ("id", "utf8")];
 
@@ -108,8 +110,9 @@ fn a_sum_of_integers_that_does_not_fit_is_an_error_that_names_it() {
     let sum = open(r#"{ "total": "sum(n)" }"#);
     let input = |values: &[i64]| rows(values.iter().map(|n| json!({ "n": n })).collect());
     let error = sum.run(&[input(&[i64::MAX, 1])]).unwrap_err();
-    assert_eq!(error, "`sum(n)` is 9223372036854775808, which does not fit `int64`");
-    assert_eq!(sum.run(&[input(&[i64::MIN]), input(&[-1])]).unwrap_err(), "`sum(n)` is -9223372036854775809, which does not fit `int64`");
+    assert_eq!(error, "output column `total`: `sum(n)` is 9223372036854775808, which does not fit `int64`; `try_sum` would be null");
+    let error = sum.run(&[input(&[i64::MIN]), input(&[-1])]).unwrap_err();
+    assert_eq!(error, "output column `total`: `sum(n)` is -9223372036854775809, which does not fit `int64`; `try_sum` would be null");
     // It may leave the range on its way: whether it does depends on the cut.
     assert_eq!(sum.run(&[input(&[i64::MAX, 1]), input(&[-1])]).unwrap(), json!({ "total": i64::MAX }));
 }
@@ -159,10 +162,32 @@ fn what_is_wrong_in_the_config_is_named_and_the_nearest_suggested() {
     assert_eq!(refused("{}"), "config: no output column: name at least one, such as { \"events\": \"count(*)\" }");
     assert_eq!(refused(r#"{ "a": "count(*)", "m": "average(x)" }"#), "config at `/m`: no function `average`: did you mean `avg`?");
     assert_eq!(refused(r#"{ "m": "Sum(x)" }"#), "config at `/m`: no function `Sum`: did you mean `sum`?");
-    assert_eq!(refused(r#"{ "m": "stddev(x)" }"#), "config at `/m`: no function `stddev`: there are `count`, `sum`, `avg`, `min` and `max`");
+    let all = refused(r#"{ "m": "xyz(x)" }"#);
+    assert!(all.starts_with("config at `/m`: no function `xyz`: there are `count`, `count_if`, `sum`, `try_sum`, `avg`, "), "{all}");
+    assert_eq!(refused(r#"{ "m": "median(x)" }"#), "config at `/m`: no function `median`: did you mean `approx_percentile`?");
     assert_eq!(refused(r#"{ "m": "sum(*)" }"#), "config at `/m`: `sum(*)`: only `count` takes `*`, `sum` needs a column");
     assert_eq!(refused(r#"{ "m": "count()" }"#), "config at `/m`: `count()` names no column: write `count(a column)` or `count(*)`");
     assert_eq!(refused(r#"{ "m": "x" }"#), "config at `/m`: `x` is not an expression such as `sum(revenue)` or `count(*)`");
+    let refusals = [
+        ("sum(n, x)", "`sum(n, x)`: `sum` takes one column, not 2"),
+        ("count(*, n)", "`count(*, n)`: `*` stands alone, as in `count(*)`"),
+        ("max(distinct n)", "`max(distinct n)`: only `count`, `sum`, `try_sum` and `avg` take `distinct`"),
+        ("first(n, true)", "`first(n, true)`: only `ignore_nulls` may follow the column of `first`, not `true`"),
+        ("collect_list(n, 0)", "`collect_list(n, 0)`: `0` is no limit: a number of values, at least 1"),
+        (
+            "collect_set(n, 9, x)",
+            "`collect_set(n, 9, x)`: only a limit, and `error`, may follow the column of `collect_set`: `collect_set(x, 100)` or `collect_set(x, 100, error)`",
+        ),
+        ("approx_percentile(n)", "`approx_percentile(n)`: name one or several parts of one, such as `approx_percentile(latency, 0.5, 0.99)`"),
+        ("approx_percentile(n, 99)", "`approx_percentile(n, 99)`: `99` is not between 0 and 1, such as 0.99"),
+        ("min_by(s)", "`min_by(s)`: `min_by` takes two columns, not 1"),
+        ("min_by()", "`min_by()` names no column: write `min_by(a column, another)`"),
+        ("sum(`n)", "`sum(`n)`: a backtick is not closed"),
+        ("count(distinct n,)", "`count(distinct n,)`: an argument is missing after the last comma"),
+    ];
+    for (expression, error) in refusals {
+        assert_eq!(refused(&json!({ "m": expression }).to_string()), format!("config at `/m`: {error}"));
+    }
     assert_eq!(refused(r#"{ "m": 3 }"#), "config at `/m`: invalid type: integer `3`, expected a string");
     assert_eq!(refused(r#"{ "m": "count(*)", "m": "count(n)" }"#), "config: two output columns are called `m`");
 }
@@ -170,7 +195,13 @@ fn what_is_wrong_in_the_config_is_named_and_the_nearest_suggested() {
 #[test]
 fn a_column_of_the_wrong_type_is_named_with_the_types_that_would_do() {
     assert_eq!(refused(r#"{ "m": "sum(s)" }"#), "`sum(s)`: column `s` is `utf8`, not `int64` or `float64`");
-    assert_eq!(refused(r#"{ "m": "max(j)" }"#), "`max(j)`: column `j` is `json`, not `boolean`, `int64`, `float64`, `timestamp` or `utf8`");
+    assert_eq!(refused(r#"{ "m": "max(j)" }"#), "`max(j)`: column `j` is `json`, not `boolean`, `int64`, `float64`, `timestamp`, `utf8` or `binary`");
+    assert_eq!(
+        refused(r#"{ "m": "max_by(x, j)" }"#),
+        "`max_by(x, j)`: column `j` is `json`, not `boolean`, `int64`, `float64`, `timestamp`, `utf8` or `binary`"
+    );
+    assert_eq!(refused(r#"{ "m": "corr(s, x)" }"#), "`corr(s, x)`: column `s` is `utf8`, not `int64` or `float64`");
+    assert_eq!(refused(r#"{ "m": "bool_and(n)" }"#), "`bool_and(n)`: column `n` is `int64`, not `boolean`");
     assert_eq!(refused(r#"{ "m": "sum(y)" }"#), "no column `y`: the input has `n`, `x`, `t`, `s`, `b`, `j`, `id`");
 }
 
@@ -200,43 +231,4 @@ fn bytes_that_are_no_state_are_refused() {
         assert!(test.finish(&state[..length]).is_err(), "{length} of {} bytes", state.len());
     }
     assert!(test.finish(&[state, vec![0]].concat()).is_err());
-}
-
-fn value() -> impl Strategy<Value = Value> {
-    let number = prop_oneof![any::<i64>().prop_map(|n| n / 1_000_000), -3_i64..3];
-    let double = prop_oneof![-1e9..1e9, Just(0.1), Just(1e-9), Just(-0.0)];
-    let or_null = |strategy: BoxedStrategy<Value>| prop_oneof![4 => strategy, 1 => Just(Value::Null)];
-    (
-        or_null(number.prop_map(Value::from).boxed()),
-        or_null(double.prop_map(Value::from).boxed()),
-        or_null((-5_i64..5).prop_map(Value::from).boxed()),
-        or_null("[a-cé]{0,3}".prop_map(Value::from).boxed()),
-        or_null(any::<bool>().prop_map(Value::from).boxed()),
-    )
-        .prop_map(|(n, x, t, s, b)| json!({ "n": n, "x": x, "t": t, "s": s, "b": b, "id": "i" }))
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn no_cut_into_chunks_and_no_order_of_merges_shows(input in proptest::collection::vec(value(), 0..12)) {
-        open(EVERYTHING).assert_cuts_do_not_show(&Value::Array(input)).unwrap();
-    }
-
-    #[test]
-    fn states_merge_in_any_order(input in proptest::collection::vec(value(), 1..12), turn in 0_usize..12) {
-        let test = open(EVERYTHING);
-        let mut states: Vec<_> = input.iter().map(|row| test.accumulate(&json!([row])).unwrap()).collect();
-        let straight = test.finish(&test.merge(&states).unwrap()).unwrap();
-        states.rotate_left(turn % input.len());
-        states.reverse();
-        let turned = test.finish(&test.merge(&states).unwrap()).unwrap();
-        for (name, value) in straight.as_object().unwrap() {
-            match (value.as_f64(), turned[name].as_f64()) {
-                (Some(a), Some(b)) => prop_assert!((a - b).abs() <= 1e-12 * a.abs().max(b.abs()), "{}: {} and {}", name, a, b),
-                _ => prop_assert_eq!(value, &turned[name]),
-            }
-        }
-    }
 }
