@@ -44,7 +44,10 @@ fn inspect(args: &InspectArgs) -> anyhow::Result<ExitCode> {
 
 fn describe(plugin: &Plugin) -> anyhow::Result<()> {
     let description = plugin.description();
-    say(format_args!("{} {}\n  {}", description.name, description.version, description.doc))?;
+    say(format_args!("{} {}", description.name, description.version))?;
+    for line in description.doc.lines() {
+        say(format_args!("{}", format!("  {line}").trim_end()))?;
+    }
     say(format_args!("  digest  {}", plugin.digest()))?;
     let form = match plugin.form() {
         Form::Component => "component",

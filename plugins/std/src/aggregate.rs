@@ -20,10 +20,7 @@ pub struct Std {
 
 impl ColumnarAggregate for Std {
     const NAME: &'static str = "aggregate";
-    const DOC: &'static str = "Each output column holds an expression: `count(*)`, `count(x)`, `count(distinct x, ..)`, `count_if(x)`, `sum(x)`, `sum(distinct x)`, `try_sum(x)`, `avg(x)`, \
-        `min(x)`, `max(x)`, `min_by(x, y)`, `max_by(x, y)`, `first(x)`, `first(x, ignore_nulls)`, `last(x)`, `last(x, ignore_nulls)`, `any_value(x)`, `bool_and(x)`, `bool_or(x)`, \
-        `collect_list(x)`, `collect_list(x, 100)`, `collect_set(x)`, `collect_set(x, 100)`, `approx_count_distinct(x)`, `approx_percentile(x, 0.5, ..)`, `stddev(x)`, `stddev_pop(x)`, \
-        `variance(x)`, `var_pop(x)`, `skewness(x)`, `kurtosis(x)`, `corr(x, y)`, `covar_samp(x, y)`, `covar_pop(x, y)`.";
+    const DOC: &'static str = "Each output column holds one of the expressions above.";
     const CONFIG_SCHEMA: &'static str = r#"{
   "$schema": "https://json-schema.org/draft/2020-12/schema",
   "description": "Output columns, in order, with what they hold.",

@@ -53,7 +53,7 @@ pub use aggregate::Std;
 
 weir_guest::register! {
     name: "std",
-    doc: "The aggregates that come with Weir: counts, sums, extremes, distinct values, lists, percentiles, statistics. docs/std.md has them all.",
+    doc: include_str!("functions.txt"),
     aggregates: [Std],
 }
 

@@ -232,3 +232,12 @@ fn bytes_that_are_no_state_are_refused() {
     }
     assert!(test.finish(&[state, vec![0]].concat()).is_err());
 }
+
+#[test]
+fn every_function_is_in_the_documentation() {
+    for (file, text) in [("functions.txt", include_str!("functions.txt")), ("docs/std.md", include_str!("../../../docs/std.md"))] {
+        for function in crate::function::Function::ALL {
+            assert!(text.contains(&format!("{}(", function.name())), "{file} lacks `{}`", function.name());
+        }
+    }
+}
