@@ -184,7 +184,7 @@ impl Driver {
     /// Why the pipeline stopped by itself. Nothing of the epoch that was being made has been delivered.
     pub fn run(&mut self, until: Until) -> anyhow::Result<Ended> {
         let ended = self.drive(until);
-        if ended.is_err() && matches!(self.protocol.action(), Action::Stage(_)) {
+        if ended.is_err() && matches!(self.protocol.action(), Action::Stage(_) | Action::Mark(_)) {
             // A courtesy to readers of the topics: otherwise they wait until the transaction's timeout.
             self.abort_transaction();
         }
@@ -209,7 +209,7 @@ impl Driver {
                 Action::Stage(draft) => self.make(*draft)?,
                 Action::Prepare(draft) => self.prepare(*draft)?,
                 Action::Abort(_) => self.abort()?,
-                Action::Mark(purpose) => self.mark(purpose),
+                Action::Mark(purpose) => self.mark(purpose)?,
                 Action::Commit(purpose) => self.commit(purpose),
                 Action::Forward(part, identity) => self.forward(*part, identity)?,
                 Action::Stop(Stop::Asked) => return Ok(Ended::Stopped),
@@ -235,19 +235,24 @@ impl Driver {
         self.with_transaction(|transaction| transaction.fence(CALL_TIMEOUT))
     }
 
-    /// Puts the marker into the transaction: it is open for an epoch, and begun here for any other purpose.
-    fn mark(&mut self, purpose: &Purpose) -> Outcome {
+    /// Puts the marker into the transaction: it is open for an epoch, whose rows the brokers have by then, and begun here for any other purpose.
+    fn mark(&mut self, purpose: &Purpose) -> anyhow::Result<Outcome> {
+        if let Purpose::Epoch { .. } = purpose
+            && let Some(outcome) = self.flush()?
+        {
+            return Ok(outcome);
+        }
         let positions = self.shown_positions(purpose);
         let marker = purpose.marker();
         let marker = Marker { epoch: marker.epoch().0, identity: marker.to_string() };
         let begin = !matches!(purpose, Purpose::Epoch { .. });
         self.run.commit_calls = 0;
-        self.with_transaction(|transaction| {
+        Ok(self.with_transaction(|transaction| {
             if begin {
                 transaction.begin()?;
             }
             transaction.mark(&marker, &positions, CALL_TIMEOUT)
-        })
+        }))
     }
 
     /// Commits: here the epoch happens.

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, RecordBatch, UInt32Array};
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
+use arrow_buffer::BooleanBufferBuilder;
 use arrow_schema::{DataType, FieldRef, Schema, SchemaRef};
+use arrow_select::filter::{FilterBuilder, FilterPredicate};
 
 use super::bindings::{ColumnIn, Context, OutputColumn, Rejection, RowsIn, TransformExports, TransformOpened, TransformedOut};
 use super::convert::{lift, lower};
@@ -157,10 +159,10 @@ enum PassedRows {
         first: usize,
         len: usize,
     },
-    Some {
-        rows: UInt32Array,
-        repeat: bool,
-    },
+    /// Some of them in their order: neighbours are copied together.
+    Some(FilterPredicate),
+    /// In any order, and perhaps more than once.
+    Any(UInt32Array),
 }
 
 impl<'a> Passed<'a> {
@@ -168,12 +170,13 @@ impl<'a> Passed<'a> {
         let rows = match origin {
             None => PassedRows::All,
             Some(origin) => {
-                let repeat = !origin.is_sorted_by(|a, b| a < b);
+                let once = origin.is_sorted_by(|a, b| a < b);
                 match (origin.first(), origin.last()) {
-                    (Some(&first), Some(&last)) if !repeat && (last - first) as usize + 1 == origin.len() => {
+                    (Some(&first), Some(&last)) if once && (last - first) as usize + 1 == origin.len() => {
                         PassedRows::Run { first: first as usize, len: origin.len() }
                     }
-                    _ => PassedRows::Some { rows: UInt32Array::from(origin.to_vec()), repeat },
+                    _ if once => PassedRows::Some(predicate(origin, input.num_rows())),
+                    _ => PassedRows::Any(UInt32Array::from(origin.to_vec())),
                 }
             }
         };
@@ -182,7 +185,7 @@ impl<'a> Passed<'a> {
 
     /// A guest can name a row many times and so make the host copy it many times: that is output as well, and has the same bound.
     fn check_size(&self, columns: impl Iterator<Item = usize>, limits: &Limits) -> Result<(), Malformed> {
-        let PassedRows::Some { rows, repeat: true } = &self.rows else { return Ok(()) };
+        let PassedRows::Any(rows) = &self.rows else { return Ok(()) };
         let (mut bytes_in, mut bytes_out) = (0_usize, 0_usize);
         for array in columns.filter_map(|column| self.input.columns().get(column)) {
             bytes_in = bytes_in.saturating_add(lower::column(array).map_or(0, |lowered| lowered.bytes()));
@@ -201,9 +204,18 @@ impl<'a> Passed<'a> {
         match &self.rows {
             PassedRows::All => Ok(Arc::clone(array)),
             PassedRows::Run { first, len } => Ok(array.slice(*first, *len)),
-            PassedRows::Some { rows, .. } => arrow_select::take::take(array, rows, None).map_err(|error| malformed(error.to_string())),
+            PassedRows::Some(predicate) => predicate.filter(array).map_err(|error| malformed(error.to_string())),
+            PassedRows::Any(rows) => arrow_select::take::take(array, rows, None).map_err(|error| malformed(error.to_string())),
         }
     }
+}
+
+/// Which of `count` rows are in `origin`, which is sorted.
+fn predicate(origin: &[u32], count: usize) -> FilterPredicate {
+    let mut kept = BooleanBufferBuilder::new(count);
+    kept.append_n(count, false);
+    origin.iter().for_each(|row| kept.set_bit(*row as usize, true));
+    FilterBuilder::new(&BooleanArray::new(kept.finish(), None)).optimize().build()
 }
 
 /// How many bytes the values of `rows` are.

@@ -12,7 +12,7 @@ use crate::epoch::graph::{Node, Operator};
 use crate::epoch::lanes::{self, Passed, Routes, StepWork};
 use crate::epoch::letters;
 use crate::epoch::plan::{self, Plan};
-use crate::epoch::stage::{self, StageError, Staged};
+use crate::epoch::stage::{self, StageError};
 use crate::failpoint;
 use crate::observe::progress::StepProgress;
 use crate::plugin;
@@ -77,9 +77,6 @@ impl Driver {
             Err(StageError::Failed(error)) => return Err(error),
             Err(StageError::Transaction(error)) => return Ok(self.answer(&error)),
         };
-        if let Some(outcome) = self.flush(plan.time.epoch, &staged, input_rows)? {
-            return Ok(outcome);
-        }
         stats.took("encode", staged.encoding);
         stats.took("produce", watch.lap() - staged.encoding);
         let trackers = self.advance(&plan, &newest);
@@ -89,14 +86,16 @@ impl Driver {
         Ok(Outcome::Done)
     }
 
-    /// Waits until the brokers have every record of the transaction; an outcome, if that ends this try of the epoch.
-    fn flush(&mut self, epoch: u64, staged: &Staged, input_rows: u64) -> anyhow::Result<Option<Outcome>> {
-        let Some(transaction) = self.parts.transaction.as_deref_mut() else { return Ok(None) };
+    /// Waits until the brokers have every record of the epoch; an outcome, if that ends this try. Called behind PREPARE, so that the brokers and the disk work at
+    /// the same time.
+    pub(super) fn flush(&mut self) -> anyhow::Result<Option<Outcome>> {
+        let (Some(transaction), Some(made)) = (self.parts.transaction.as_deref_mut(), &self.made) else { return Ok(None) };
         let undeliverable = match transaction.flush(super::CALL_TIMEOUT) {
             Ok(undeliverable) if undeliverable.is_empty() => return Ok(None),
             Ok(undeliverable) => undeliverable,
             Err(error) => return Ok(Some(self.answer(&error))),
         };
+        let (epoch, staged, input_rows) = (made.plan.time.epoch, &made.staged, made.stats.input_rows.iter().sum());
         let (refused, codes) = (staged.refuse(&undeliverable, &mut self.refused), codes(&undeliverable));
         anyhow::ensure!(refused > 0, "the broker refuses {} records again that were to be dead letters: {codes}", undeliverable.len());
         let by_broker = undeliverable.len() as u64;

@@ -70,7 +70,7 @@ struct Place {
 }
 
 /// The broker answers a commit before it has written the markers of the transaction, and refuses the next one meanwhile. librdkafka then tries again after 20 ms:
-/// a pause of this length, which a pipeline rarely notices, is the shorter one.
+/// a pause of this length before the first record is the shorter one, and an epoch that has read and decoded its records meanwhile does not notice it.
 const MARKERS: Duration = Duration::from_millis(5);
 
 // SAFETY: librdkafka's topics are internally locked.
@@ -101,12 +101,8 @@ impl Producer {
         Ok(unsafe { check(sys::rd_kafka_init_transactions(self.as_ptr(), millis(timeout)), &self.secrets) }?)
     }
 
-    /// Opens a transaction, a moment after the last one.
-    #[expect(clippy::disallowed_methods, reason = "there is nothing to wait for: the broker does not say when it has written its markers")]
+    /// Opens a transaction. The broker hears of it with the first record or offset.
     pub(super) fn begin(&mut self) -> Result<(), TransactionError> {
-        if let Some(ended) = self.ended.take() {
-            std::thread::sleep(MARKERS.saturating_sub(ended.elapsed()));
-        }
         self.batches = 0;
         self.too_large.clear();
         self.client.context().take_failed();
@@ -114,8 +110,17 @@ impl Producer {
         Ok(unsafe { check(sys::rd_kafka_begin_transaction(self.as_ptr()), &self.secrets) }?)
     }
 
+    /// Waits until the broker has probably written the markers of the last transaction.
+    #[expect(clippy::disallowed_methods, reason = "there is nothing to wait for: the broker does not say when it has written its markers")]
+    fn await_markers(&mut self) {
+        if let Some(ended) = self.ended.take() {
+            std::thread::sleep(MARKERS.saturating_sub(ended.elapsed()));
+        }
+    }
+
     /// Sends records; waits while the queue is full. Returns the batch's number.
     pub(super) fn send(&mut self, topic: &str, records: &Encoded) -> Result<usize, TransactionError> {
+        self.await_markers();
         let batch = self.batches;
         self.batches += 1;
         let topic = self.topic(topic)?;
@@ -196,7 +201,8 @@ impl Producer {
     }
 
     /// Puts offsets of a group into the transaction.
-    pub(super) fn add_offsets(&self, group: &super::Group, offsets: &Positions, metadata: &str, deadline: Instant) -> Result<(), TransactionError> {
+    pub(super) fn add_offsets(&mut self, group: &super::Group, offsets: &Positions, metadata: &str, deadline: Instant) -> Result<(), TransactionError> {
+        self.await_markers();
         let list = list_of(offsets, metadata).map_err(|error| TransactionError::Failed { reason: self.secrets.redact(&error.to_string()) })?;
         loop {
             let left = deadline.saturating_duration_since(now());
@@ -322,7 +328,8 @@ fn config(options: &KafkaTransactionOptions, batching: Batching, max_batch_bytes
     let defaults = [
         ("client.id", "weir"),
         ("compression.type", "lz4"),
-        ("linger.ms", "5"),
+        // Small epochs go out while their record becomes durable; large ones fill their batches all the same.
+        ("linger.ms", "1"),
         ("batch.size", &batch_bytes),
         // As Java clients do, so that topics can be joined by key.
         ("partitioner", "murmur2_random"),
