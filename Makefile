@@ -1,9 +1,12 @@
 # Everything that is done with this repository, a line each; what needs more words is in tests/ci.
 .DEFAULT_GOAL := help
-.PHONY: help build plugins test lint fmt bench install tools
+.PHONY: help demo build plugins test lint fmt bench install tools
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+demo: ## see it work: installs what is missing, builds, and runs a pipeline on made-up events; DEMO_SECONDS=n ends it
+	@tests/ci/demo.sh
 
 build: ## weir and all that is tested, into target/
 	@tests/ci/run.sh cargo build --workspace

@@ -1,6 +1,8 @@
 //! The command line: clap structs and one file a verb. A verb gathers what the modules need and calls them; it decides nothing that would be worth a test.
 
+mod broker;
 mod check;
+mod demo;
 mod fixture;
 mod generate;
 mod init;
@@ -24,9 +26,9 @@ use weir::plugin::Engine;
 #[derive(Debug, Parser)]
 #[command(name = "weir", version, long_version = versions::all(), after_help = EXIT_CODES, arg_required_else_help = true)]
 pub(crate) struct Cli {
-    /// What is logged to standard error: a level, or targets with levels such as `weir=debug,plugin=warn`.
-    #[arg(long, global = true, env = "WEIR_LOG", default_value = "info", value_name = "FILTER")]
-    log: String,
+    /// What is logged to standard error: a level, or targets with levels such as `weir=debug,plugin=warn`; `info`, and `warn` for the demo.
+    #[arg(long, global = true, env = "WEIR_LOG", value_name = "FILTER")]
+    log: Option<String>,
     /// How log lines look.
     #[arg(long, global = true, env = "WEIR_LOG_FORMAT", default_value = "text", value_enum)]
     log_format: Lines,
@@ -44,6 +46,8 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// See it work: a broker, made-up ad events and a pipeline in this process, and its windows as they come out.
+    Demo(demo::DemoArgs),
     /// Run a pipeline.
     Run(run::RunArgs),
     /// Write a small pipeline with its plugin, a fixture and a README into a folder, to begin with.
@@ -61,6 +65,8 @@ enum Verb {
     Recover(recover::RecoverArgs),
     /// Fill a topic with made-up events.
     Generate(generate::GenerateArgs),
+    /// Serve a Kafka broker in memory, for demos and tests: one node, no disk, no replication. Everything is lost when it ends.
+    Broker(broker::BrokerArgs),
     /// Print what makes a shell complete `weir`: `weir completions bash > ~/.local/share/bash-completion/completions/weir`.
     Completions(shell::CompletionsArgs),
     /// Print the manual page, or write one for each verb into a folder.
@@ -81,8 +87,11 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Lines::Text => LogFormat::Text,
         Lines::Json => LogFormat::Json,
     };
-    let done = telemetry::start(format, &cli.log).and_then(|()| match cli.verb {
+    let usual = if matches!(cli.verb, Verb::Demo(_)) { "warn" } else { "info" };
+    let done = telemetry::start(format, cli.log.as_deref().unwrap_or(usual)).and_then(|()| match cli.verb {
         Verb::Run(args) => run::run(args),
+        Verb::Demo(args) => demo::run(&args),
+        Verb::Broker(args) => broker::run(args),
         Verb::Check(args) => check::run(&args),
         Verb::Init(args) => init::run(&args),
         Verb::Plan(args) => plan::run(&args),

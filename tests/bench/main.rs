@@ -37,17 +37,17 @@ fn main() -> anyhow::Result<()> {
         let latency = wanted("latency", "catch-up").then(|| latency::run(brokers)).transpose()?;
         Ok(serde_json::json!({ "catch_up": caught_up, "latency": latency }))
     };
-    let mut report = serde_json::json!({ "records": records });
+    let mut report = serde_json::Map::from_iter([("records".to_owned(), records.into())]);
     if wanted("embedded", "apache") {
         println!("\nOn the embedded broker, in a process of its own");
         let broker = Embedded::start()?;
-        report["embedded"] = parts(&broker.address)?;
+        report.insert("embedded".to_owned(), parts(&broker.address)?);
     }
     if wanted("apache", "embedded") {
         println!("\nOn Apache Kafka");
         // SAFETY: nothing else runs in this process yet.
         unsafe { std::env::set_var("KAFKA_JAVA", "-XX:TieredStopAtLevel=4") };
-        report["apache"] = parts(&shared().bootstrap())?;
+        report.insert("apache".to_owned(), parts(&shared().bootstrap())?);
     }
     let file = binary()?.with_file_name("bench.json");
     std::fs::write(&file, serde_json::to_string_pretty(&report)?).with_context(|| format!("write `{}`", file.display()))?;

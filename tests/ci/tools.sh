@@ -1,10 +1,19 @@
 #!/usr/bin/env bash
-# tools.sh [--install]: what does this machine lack to build and test? Without --install it says so in one command to copy, and fails; with it, it installs
-# (Debian 12 or later; as root, or with sudo).
+# tools.sh [--install] [--demo]: what does this machine lack to build and test, or, with --demo, to build alone? Without --install it says so in one command to
+# copy, and fails; with it, it installs (Debian 12 or later; as root, or with sudo).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck source=tests/ci/environment.sh
 . tests/ci/environment.sh
+
+install=0 demo=0
+for option in "$@"; do
+    case $option in
+        --install) install=1 ;;
+        --demo) demo=1 ;;
+        *) echo "tools.sh: no option \`$option\`" >&2 && exit 2 ;;
+    esac
+done
 
 missing=()
 need() { # PACKAGE COMMAND ..: the package, unless the command succeeds
@@ -27,12 +36,14 @@ need pkg-config command -v pkg-config
 need libssl-dev compiles openssl/ssl.h
 need zlib1g-dev compiles zlib.h
 need libclang-dev some_file /usr/lib/llvm-*/lib/libclang.so* /usr/lib/*/libclang*.so* "${LIBCLANG_PATH:-/nonexistent}"/libclang*.so*
-# Plugins in C.
-need clang-19 command -v clang-19
-need lld-19 some_file /usr/bin/wasm-ld-19 /usr/lib/llvm-19/bin/wasm-ld
-# The tests' broker is Apache Kafka, from Maven's jars.
-need default-jdk-headless command -v java
-need maven command -v mvn
+if [ "$demo" = 0 ]; then
+    # Plugins in C.
+    need clang-19 command -v clang-19
+    need lld-19 some_file /usr/bin/wasm-ld-19 /usr/lib/llvm-19/bin/wasm-ld
+    # The tests' broker is Apache Kafka, from Maven's jars.
+    need default-jdk-headless command -v java
+    need maven command -v mvn
+fi
 
 rust=0
 cargo --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 && cargo fmt --version >/dev/null 2>&1 || rust=1
@@ -45,14 +56,14 @@ if [ ${#missing[@]} -eq 0 ] && [ "$rust" = 0 ]; then exit 0; fi
 
 root=()
 if [ "$(id -u)" != 0 ]; then root=(sudo); fi
-install=("${root[@]}" apt-get install -y --no-install-recommends "${missing[@]}")
+command=("${root[@]}" apt-get install -y --no-install-recommends "${missing[@]}")
 channel=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
 rustup="curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal --component rustfmt,clippy --default-toolchain $channel"
 if command -v rustup >/dev/null; then rustup="rustup toolchain install $channel --profile minimal --component rustfmt,clippy"; fi
 
-if [ "${1:-}" != --install ]; then
+if [ "$install" = 0 ]; then
     echo "This machine lacks tools. \`make tools\` installs them, and so does:" >&2
-    if [ ${#missing[@]} -gt 0 ]; then echo "  ${install[*]}" >&2; fi
+    if [ ${#missing[@]} -gt 0 ]; then echo "  ${command[*]}" >&2; fi
     if [ "$rust" = 1 ]; then echo "  $rustup" >&2; fi
     exit 1
 fi

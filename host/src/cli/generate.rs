@@ -14,7 +14,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use weir::generate::{AdEvents, Kind, Record, Shape, Share};
 
-use self::kafka::Topic;
+pub(super) use self::kafka::Topic;
 
 mod kafka;
 
@@ -97,13 +97,35 @@ fn ad_events(args: &AdEventsArgs) -> anyhow::Result<()> {
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("take SIGINT and SIGTERM")?;
     }
     let mut events = AdEvents::new(shape(args, today())?);
+    let pace = Pace { rate: args.rate, count: args.count };
     // Whoever sets a pace wants records when they are due; without one, large batches.
     let linger = if args.rate > 0.0 { Duration::ZERO } else { Duration::from_millis(5) };
     let mut topic = Topic::open(&args.brokers, &args.topic, args.partitions, linger)?;
+    let start = now();
+    let sent = send(&mut events, &mut topic, pace, &stop)?;
+    let failed = topic.close()?;
+    super::output::say(sent.summary(&args.topic, start.elapsed()))?;
+    match failed {
+        None => Ok(()),
+        Some(failed) => bail!("{} of them were not delivered, the first because of: {}", failed.records, failed.first),
+    }
+}
+
+/// How fast a stream goes, and how far.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// Records a second; 0: as fast as the broker takes them.
+    pub(super) rate: f64,
+    /// After how many records it ends.
+    pub(super) count: Option<u64>,
+}
+
+/// Sends a stream to a topic until it ends or is told to.
+pub(super) fn send(events: &mut AdEvents, topic: &mut Topic, pace: Pace, stop: &AtomicBool) -> anyhow::Result<Sent> {
     let (start, mut sent, mut record) = (now(), Sent::default(), Record::default());
-    while !stop.load(Ordering::Relaxed) && args.count.is_none_or(|count| sent.records < count) {
-        if args.rate > 0.0 {
-            let due = start + Duration::try_from_secs_f64(sent.records as f64 / args.rate).unwrap_or(Duration::MAX);
+    while !stop.load(Ordering::Relaxed) && pace.count.is_none_or(|count| sent.records < count) {
+        if pace.rate > 0.0 {
+            let due = start + Duration::try_from_secs_f64(sent.records as f64 / pace.rate).unwrap_or(Duration::MAX);
             let wait = due.saturating_duration_since(now());
             if !wait.is_zero() {
                 pause(wait.clamp(TICK, LOOK));
@@ -112,14 +134,9 @@ fn ad_events(args: &AdEventsArgs) -> anyhow::Result<()> {
             }
         }
         sent.add(events.next(&mut record));
-        topic.send(&record, &stop)?;
+        topic.send(&record, stop)?;
     }
-    let failed = topic.close()?;
-    super::output::say(sent.summary(&args.topic, start.elapsed()))?;
-    match failed {
-        None => Ok(()),
-        Some(failed) => bail!("{} of them were not delivered, the first because of: {}", failed.records, failed.first),
-    }
+    Ok(sent)
 }
 
 fn shape(args: &AdEventsArgs, now: Timestamp) -> anyhow::Result<Shape> {
@@ -134,11 +151,15 @@ fn shape(args: &AdEventsArgs, now: Timestamp) -> anyhow::Result<Shape> {
     Ok(Shape { seed: args.seed, start_us, step_us, jitter_us: micros(args.jitter)?, late: args.late, late_by_us: micros(args.late_by)?, bad: args.bad })
 }
 
-#[derive(Default)]
-struct Sent {
-    records: u64,
-    late: u64,
-    bad: u64,
+/// What was sent.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sent {
+    /// All of it.
+    pub(super) records: u64,
+    /// How many of them are late.
+    pub(super) late: u64,
+    /// How many of them can't be decoded.
+    pub(super) bad: u64,
 }
 
 impl Sent {

@@ -21,7 +21,7 @@ use weir::generate::Record;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An open topic.
-pub(super) struct Topic {
+pub(in crate::cli) struct Topic {
     name: String,
     producer: BaseProducer<Deliveries>,
     unserved: u32,
@@ -29,16 +29,16 @@ pub(super) struct Topic {
 
 /// Records that the broker did not take.
 #[derive(Debug, Clone)]
-pub(super) struct Failed {
+pub(in crate::cli) struct Failed {
     /// How many.
-    pub(super) records: u64,
+    pub(in crate::cli) records: u64,
     /// Why the first was not taken.
-    pub(super) first: KafkaError,
+    pub(in crate::cli) first: KafkaError,
 }
 
 impl Topic {
     /// Makes the topic unless it is there. A record may wait for `linger` until more go with it.
-    pub(super) fn open(brokers: &str, name: &str, partitions: i32, linger: Duration) -> anyhow::Result<Self> {
+    pub(in crate::cli) fn open(brokers: &str, name: &str, partitions: i32, linger: Duration) -> anyhow::Result<Self> {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", brokers);
         let admin: AdminClient<DefaultClientContext> = config.create().context("make a Kafka client")?;
@@ -59,7 +59,7 @@ impl Topic {
     }
 
     /// Sends a record; waits while the client's queue is full, until `stop` says otherwise.
-    pub(super) fn send(&mut self, record: &Record, stop: &AtomicBool) -> anyhow::Result<()> {
+    pub(in crate::cli) fn send(&mut self, record: &Record, stop: &AtomicBool) -> anyhow::Result<()> {
         let mut to_send = BaseRecord::to(&self.name).key(&record.key).payload(&record.value);
         loop {
             match self.producer.send(to_send) {
@@ -80,13 +80,13 @@ impl Topic {
     }
 
     /// Takes delivery reports for up to `time`.
-    pub(super) fn serve(&mut self, time: Duration) {
+    pub(in crate::cli) fn serve(&mut self, time: Duration) {
         self.unserved = 0;
         self.producer.poll(time);
     }
 
     /// Waits until every record is delivered or has failed.
-    pub(super) fn close(self) -> anyhow::Result<Option<Failed>> {
+    pub(in crate::cli) fn close(self) -> anyhow::Result<Option<Failed>> {
         self.producer.flush(PATIENCE).with_context(|| format!("wait {PATIENCE:?} for `{}` to take the last records", self.name))?;
         Ok(self.producer.context().failed.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
