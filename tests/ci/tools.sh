@@ -33,6 +33,8 @@ need lld-19 some_file /usr/bin/wasm-ld-19 /usr/lib/llvm-19/bin/wasm-ld
 # The tests' broker is Apache Kafka, from Maven's jars.
 need default-jdk-headless command -v java
 need maven command -v mvn
+# Its certificate.
+need openssl command -v openssl
 
 rust=0
 cargo --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 && cargo fmt --version >/dev/null 2>&1 || rust=1
