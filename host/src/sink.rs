@@ -64,6 +64,12 @@ pub enum TransactionError {
         /// What the client says.
         reason: String,
     },
+    /// The brokers turn the client away, which waiting does not mend: the pipeline stops. Whether a commit happened is unknown until the next start has asked.
+    #[error("{reason}")]
+    Denied {
+        /// Why, and what to do.
+        reason: String,
+    },
 }
 
 /// The one transaction at a time that is an epoch's commit point: one producer and one transaction a pipeline, however many sinks the cluster has.

@@ -43,6 +43,8 @@ if [ "$demo" = 0 ]; then
     # The tests' broker is Apache Kafka, from Maven's jars.
     need default-jdk-headless command -v java
     need maven command -v mvn
+    # Its certificate.
+    need openssl command -v openssl
 fi
 
 rust=0

@@ -37,7 +37,7 @@ fn the_demo_shows_windows_and_what_it_sums_up_at_the_end_adds_up() {
     let text = String::from_utf8(done.stdout.clone()).unwrap();
     assert!(done.status.success(), "{text}{}", stderr(&done));
     assert!(text.lines().any(|line| line.starts_with("epoch ") && line.contains("| watermark ") && line.contains("| lag ")), "{text}");
-    assert!(text.lines().any(|line| line.contains(" click ") && line.contains(':')), "{text}");
+    assert!(text.lines().any(|line| line.contains(" conversion ") && line.contains(':')), "{text}");
     let (read, sent) = (told(&text, "read"), text.split(" records sent").next().unwrap().rsplit(' ').next().unwrap().parse::<u64>().unwrap());
     assert_eq!(read, sent, "{text}");
     assert!(read > 2_000 && told(&text, "delivered") > 0 && told(&text, "rejected") > 0 && told(&text, "late") > 0, "{text}");
@@ -78,7 +78,7 @@ fn weir_broker_serves_any_client_until_it_is_told_to_end() {
     producer.flush(PATIENCE).unwrap();
     let consumer: BaseConsumer = config.set("group.id", "reader").set("auto.offset.reset", "earliest").create().unwrap();
     consumer.subscribe(&["greetings"]).unwrap();
-    let record = eventually(|| consumer.poll(Duration::from_millis(200)).and_then(Result::ok).map(|record| record.detach()));
+    let record = eventually("the record comes back", || consumer.poll(Duration::from_millis(200)).and_then(Result::ok).map(|record| record.detach()));
     assert_eq!(record.payload(), Some(b"hello".as_slice()));
     signal(&broker.0, libc::SIGTERM);
     assert!(broker.0.wait().unwrap().success());

@@ -11,6 +11,7 @@ mod pipes;
 mod plugins;
 mod refusals;
 mod renewal;
+mod sasl;
 mod signals;
 mod support;
 mod triggers;

@@ -14,12 +14,13 @@
 #   KAFKA_HEAP    JVM heap limit (default 384m)
 #   KAFKA_JAVA    extra JVM options; for benchmarks -XX:TieredStopAtLevel=4 (slower start, faster broker)
 #   KAFKA_PROPS   extra server.properties lines
+#   KAFKA_SECURE  port of a second listener, SASL_SSL with SCRAM-SHA-512, and a user of it: PORT:NAME:PASSWORD. Clients trust DIR/ca.pem.
 #   MAVEN         Maven command (default mvn)
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 say() { echo "start-kafka: $*" >&2; }
-usage() { sed -n '2,18p' "${BASH_SOURCE[0]}" >&2; exit 2; }
+usage() { sed -n '2,19p' "${BASH_SOURCE[0]}" >&2; exit 2; }
 
 # The pid in $1, if it is still the JVM that was started with folder $2.
 alive() { # pid dir
@@ -41,6 +42,7 @@ stop() { # dir
 if [ "$1" = stop ]; then stop "$2"; exit; fi
 
 port=$2
+IFS=: read -r secure_port user password <<<"${KAFKA_SECURE:-}"
 mkdir -p "$1"; dir=$(cd "$1" && pwd)
 cache=${KAFKA_CACHE:-$HOME/.cache/weir-kafka}
 parent=${KAFKA_PARENT:-$PPID}
@@ -49,7 +51,7 @@ command -v java >/dev/null || { say "\`java\` is missing: Apache Kafka needs a J
 pid=$(cat "$dir/pid" 2>/dev/null || true)
 if [ -n "$pid" ] && alive "$pid" "$dir"; then say "already running with pid $pid in $dir"; exit 1; fi
 in_use() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-for p in "$port" "$((port + 1))"; do
+for p in "$port" "$((port + 1))" $secure_port; do
     # a broker that was just killed needs a moment to let its ports go
     for _ in $(seq 1 30); do in_use "$p" || break; sleep 0.1; done
     if in_use "$p"; then say "port $p is in use"; exit 1; fi
@@ -86,14 +88,38 @@ if [ ! -f "$jsa" ] && [ -z "${KAFKA_TRIAL:-}" ]; then
     exec 9>&-
 fi
 
+# A certificate authority of our own, and a certificate for the broker.
+certify() (
+    cd "$dir"
+    openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj "/CN=Weir's tests" -keyout ca.key -out ca.pem
+    openssl req -newkey rsa:2048 -nodes -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout server.key -out server.csr
+    openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -copy_extensions copy -out server.crt
+    cat server.key server.crt ca.pem >keystore.pem
+)
+secure_listener=
+secure_props=
+scram=()
+if [ -n "$secure_port" ]; then
+    if [ ! -f "$dir/keystore.pem" ]; then
+        command -v openssl >/dev/null || { say "\`openssl\` is missing: it makes the broker's certificate"; exit 1; }
+        certify >"$dir/certify.log" 2>&1 || { cat "$dir/certify.log" >&2; exit 1; }
+    fi
+    secure_listener=",SASL_SSL://127.0.0.1:$secure_port"
+    scram=(--add-scram "SCRAM-SHA-512=[name=$user,password=$password]")
+    secure_props="sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+ssl.keystore.type=PEM
+ssl.keystore.location=$dir/keystore.pem"
+fi
+
 cat >"$dir/server.properties" <<P
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$((port + 1))
-listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$((port + 1))
-advertised.listeners=PLAINTEXT://127.0.0.1:$port
+listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$((port + 1))$secure_listener
+advertised.listeners=PLAINTEXT://127.0.0.1:$port$secure_listener
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL
 log.dirs=$dir/data
 num.partitions=4
 auto.create.topics.enable=false
@@ -116,6 +142,7 @@ broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 # the default is 128 MB of heap
 log.cleaner.dedupe.buffer.size=4194304
+$secure_props
 ${KAFKA_PROPS:-}
 P
 
@@ -131,7 +158,7 @@ java+=(-cp "$libs/*")
 if [ ! -f "$dir/data/meta.properties" ]; then
     # two brokers are two clusters: 16 random bytes, as Kafka writes them
     cluster=$(head -c 16 /dev/urandom | base64 | tr "+/" "-_" | cut -c1-22 | sed "s/^-/A/")
-    "${java[@]}" kafka.tools.StorageTool format --ignore-formatted -t "$cluster" \
+    "${java[@]}" kafka.tools.StorageTool format --ignore-formatted -t "$cluster" "${scram[@]}" \
         -c "$dir/server.properties" >"$dir/format.log" 2>&1 || { cat "$dir/format.log" >&2; exit 1; }
 fi
 

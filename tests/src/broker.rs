@@ -4,6 +4,7 @@ mod apache;
 mod embedded;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Wake, Waker};
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use weir_broker::RunningBroker;
 
 use self::apache::Apache;
+pub use self::apache::User;
 
 /// Which broker a test runs on. What holds on one holds on the other; where they differ, Apache Kafka is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,9 +63,19 @@ impl Broker {
     /// Starts an empty broker of this kind, and waits until it is ready.
     pub fn start_of(kind: Kind) -> anyhow::Result<Self> {
         Ok(Self(match kind {
-            Kind::Apache => Running::Apache(Apache::start()?),
+            Kind::Apache => Running::Apache(Apache::start(None)?),
             Kind::Embedded => Running::Embedded(embedded::start()?),
         }))
+    }
+
+    /// Starts an Apache Kafka of its own that has a second listener, with SASL_SSL, for this user.
+    pub fn start_secure(user: User) -> anyhow::Result<Self> {
+        Ok(Self(Running::Apache(Apache::start(Some(user))?)))
+    }
+
+    /// What a client of the listener with SASL_SSL is to be given, and the file with the certificate authority that it is to trust.
+    pub fn secure(&self) -> anyhow::Result<(String, PathBuf)> {
+        self.process()?.secure()
     }
 
     /// What a client is to be given.

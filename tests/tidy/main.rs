@@ -2,6 +2,7 @@
 //! what it is for.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod metrics;
 mod names;
 mod text;
 mod tree;
@@ -63,6 +64,11 @@ fn every_dependency_has_a_reason() {
 #[test]
 fn links_in_documents_lead_somewhere() {
     none(&text::broken_links(&Tree::read()));
+}
+
+#[test]
+fn dashboards_and_alerts_name_only_metrics_that_there_are() {
+    none(&metrics::unknown_metrics(&Tree::read()));
 }
 
 #[test]

@@ -102,6 +102,8 @@ struct Run {
     transaction_since: Option<Stopwatch>,
     commit_calls: u32,
     source_waits: u64,
+    /// Why the brokers turn the pipeline away: the run is over.
+    denied: Option<String>,
 }
 
 /// What an epoch has come to, up to its commit point.
@@ -172,6 +174,7 @@ impl Driver {
             transaction_since: None,
             commit_calls: 0,
             source_waits: 0,
+            denied: None,
         };
         let trackers = parts.graph.event_times.iter().filter_map(|declared| declared.rule).map(Tracker::new).collect();
         let (committed, made, prepared, planned) = (None, None, None, None);
@@ -216,6 +219,9 @@ impl Driver {
                 Action::Stop(Stop::Restored(marker)) => return Ok(Ended::Restored(marker.to_string())),
                 Action::Stop(Stop::Failed(failure)) => return Err(self.failed(failure.clone())),
             };
+            if let Some(reason) = self.run.denied.take() {
+                anyhow::bail!("pipeline `{}`: the Kafka client of its transactions: {reason}", self.parts.name);
+            }
             passed(&action, &outcome);
             self.note(&action, watch.lap());
             if outcome == Outcome::NoAnswer {
@@ -297,8 +303,14 @@ impl Driver {
         }
     }
 
-    fn answer(&self, error: &TransactionError) -> Outcome {
+    fn answer(&mut self, error: &TransactionError) -> Outcome {
         match error {
+            TransactionError::Denied { reason } => {
+                self.run.denied = Some(reason.clone());
+                // Nothing more is said to these brokers, not even a courtesy.
+                self.run.transaction_since = None;
+                Outcome::NoAnswer
+            }
             TransactionError::Fenced { .. } => Outcome::Fenced { transaction_age: self.run.transaction_since.map(|since| since.elapsed()) },
             TransactionError::MustAbort { reason } if matches!(self.protocol.action(), Action::Stage(_) | Action::Mark(_)) => {
                 tracing::warn!(reason, "the transaction must be aborted; the epoch is made again");

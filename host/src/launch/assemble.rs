@@ -310,9 +310,6 @@ impl Cluster {
 /// Whether these brokers are of the sinks' cluster: the same brokers may go by two names.
 fn same_cluster(sinks: &KafkaTransactionOptions, brokers: &str, properties: Vec<(String, String)>) -> anyhow::Result<bool> {
     let sources = KafkaTransactionOptions { brokers: brokers.to_owned(), properties, topics: Vec::new(), ..sinks.clone() };
-    let id = |options: KafkaTransactionOptions| -> anyhow::Result<String> {
-        let brokers = options.brokers.clone();
-        KafkaTransaction::new(options)?.cluster_id(START_TIMEOUT).with_context(|| format!("the brokers at `{brokers}` do not answer"))
-    };
-    Ok(id(sources)? == id(sinks.clone())?)
+    let id = |options: KafkaTransactionOptions| -> anyhow::Result<String> { KafkaTransaction::new(options)?.cluster_id(START_TIMEOUT) };
+    Ok(id(sources).context("sources")? == id(sinks.clone()).context("sinks")?)
 }

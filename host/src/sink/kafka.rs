@@ -93,6 +93,9 @@ impl KafkaTransaction {
     /// Makes the output topics that are missing and may be made; one that is missing and may not is an error, and so is one that would refuse every record. Learns how
     /// large their batches may be.
     pub fn ensure_topics(&mut self, timeout: Duration) -> anyhow::Result<()> {
+        if self.options.topics.is_empty() {
+            return Ok(());
+        }
         let deadline = now() + timeout;
         topics::ensure(&self.options, deadline)?;
         let Some(settings) = topics::settings(&self.options, deadline) else { return Ok(()) };
@@ -110,9 +113,9 @@ impl KafkaTransaction {
         Ok(())
     }
 
-    /// The id of the cluster, as far as it answers.
-    pub fn cluster_id(&self, timeout: Duration) -> Option<String> {
-        topics::cluster_id(&self.options, timeout).ok().flatten()
+    /// The id of the cluster; an error when the brokers do not answer, or turn the client away.
+    pub fn cluster_id(&self, timeout: Duration) -> anyhow::Result<String> {
+        topics::cluster_id(&self.options, timeout)
     }
 
     fn read_marker(&self, isolation: &str, timeout: Duration) -> Result<Option<String>, TransactionError> {

@@ -6,6 +6,7 @@
 
 mod client;
 mod cluster;
+mod denial;
 mod discovery;
 mod headers;
 mod message;
@@ -15,11 +16,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::topic_partition_list::{Offset as ListOffset, TopicPartitionList};
 
 pub(crate) use self::client::{Consumer, Context, SOCKET_TIMEOUT, Secrets, Wake, configure, create, log_line, now, refused};
+pub(crate) use self::denial::{ask, denial};
 use self::discovery::{KnownTopic, Question};
 use self::message::Runs;
 use self::partition::{Progress, Reader};
@@ -172,6 +174,14 @@ impl KafkaSource {
         SourceError::Unreachable { source_id: self.options.id.clone(), reason: reason.into() }
     }
 
+    /// Why there is nothing to wait for: the brokers turn the client away.
+    fn check_denied(&self) -> Result<(), SourceError> {
+        match self.client.context().denied() {
+            None => Ok(()),
+            Some(reason) => Err(self.failed(anyhow!("`{}`: {reason}", self.options.brokers))),
+        }
+    }
+
     fn failed(&self, error: anyhow::Error) -> SourceError {
         SourceError::Failed(error.context(format!("source `{}`", self.options.id)))
     }
@@ -249,6 +259,7 @@ impl Source for KafkaSource {
             self.look(&partition)?;
         }
         self.ask_again()?;
+        self.check_denied()?;
         if let Some(reason) = self.client.context().down() {
             return Err(self.unreachable(reason));
         }
@@ -321,6 +332,7 @@ impl KafkaSource {
     fn wait_for_records(&mut self, since: Instant) -> Result<(), SourceError> {
         const SLICE: Duration = Duration::from_millis(50);
         self.poll();
+        self.check_denied()?;
         match self.client.context().down() {
             Some(reason) if since.elapsed() > DOWN_PATIENCE => return Err(self.unreachable(reason)),
             None if since.elapsed() > READ_PATIENCE => {

@@ -12,18 +12,36 @@ use anyhow::{Context as _, bail};
 pub(super) struct Apache {
     dir: PathBuf,
     port: u16,
+    secure: Option<Secure>,
+}
+
+/// A listener with SASL_SSL, and the user that it knows.
+#[derive(Debug)]
+struct Secure {
+    port: u16,
+    user: User,
+}
+
+/// Who may use a listener with SASL_SSL.
+#[derive(Debug, Clone, Copy)]
+pub struct User {
+    /// The name.
+    pub name: &'static str,
+    /// The password, by SCRAM-SHA-512.
+    pub password: &'static str,
 }
 
 impl Apache {
     /// Starts a broker of its own, with an empty data folder, and waits until it is ready.
-    pub(super) fn start() -> anyhow::Result<Self> {
+    pub(super) fn start(user: Option<User>) -> anyhow::Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("weir-kafka-{}-{number}", std::process::id()));
         let mut last = None;
         // Between the search for free ports and their use somebody else may take them.
         for _ in 0..5 {
-            let broker = Self { dir: dir.clone(), port: free_port_pair()? };
+            let secure = user.map(|user| Ok::<_, anyhow::Error>(Secure { port: free_port_pair()?, user })).transpose()?;
+            let broker = Self { dir: dir.clone(), port: free_port_pair()?, secure };
             match broker.launch() {
                 Ok(()) => return Ok(broker),
                 Err(error) => last = Some(error),
@@ -37,9 +55,15 @@ impl Apache {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// What a client of the listener with SASL_SSL is to be given, and the file with the authority that it is to trust.
+    pub(super) fn secure(&self) -> anyhow::Result<(String, PathBuf)> {
+        let secure = self.secure.as_ref().context("this broker has no listener with SASL_SSL")?;
+        Ok((format!("127.0.0.1:{}", secure.port), self.dir.join("ca.pem")))
+    }
+
     /// Stops it as an operator does; what it holds stays.
     pub(super) fn stop(&self) -> anyhow::Result<()> {
-        script(["stop".as_ref(), self.dir.as_path()], false).map(drop)
+        script(["stop".as_ref(), self.dir.as_path()], None, false).map(drop)
     }
 
     /// Starts it again with what it holds, on the same port.
@@ -55,7 +79,8 @@ impl Apache {
     }
 
     fn launch(&self) -> anyhow::Result<()> {
-        script([self.dir.as_path(), self.port.to_string().as_ref()], true).map(drop)
+        let secure = self.secure.as_ref().map(|Secure { port, user }| format!("{port}:{}:{}", user.name, user.password));
+        script([self.dir.as_path(), self.port.to_string().as_ref()], secure.as_deref(), true).map(drop)
     }
 }
 
@@ -69,12 +94,13 @@ impl Drop for Apache {
 }
 
 /// Runs the start script and gives what it prints; an error has its last words, which name what is missing.
-fn script<const N: usize>(arguments: [&Path; N], wait_for_ready: bool) -> anyhow::Result<String> {
+fn script<const N: usize>(arguments: [&Path; N], secure: Option<&str>, wait_for_ready: bool) -> anyhow::Result<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("kafka/start-kafka.sh");
     let output = Command::new(&path)
         .args(arguments)
         .env("KAFKA_PARENT", std::process::id().to_string())
         .env("KAFKA_REMOVE", "1")
+        .env("KAFKA_SECURE", secure.unwrap_or_default())
         .output()
         .with_context(|| format!("run `{}`", path.display()))?;
     if !output.status.success() {

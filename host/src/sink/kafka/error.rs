@@ -3,10 +3,11 @@
 use std::ffi::CStr;
 
 use rdkafka::bindings as sys;
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 use crate::sink::TransactionError;
-use crate::source::kafka::Secrets;
+use crate::source::kafka::{Consumer, Secrets};
 
 /// An error of a transactional call, as the client tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,9 +54,12 @@ impl From<CallError> for TransactionError {
     }
 }
 
-/// The same for a call outside of a transaction, where the client tells only a code.
-pub(super) fn of_query(error: &KafkaError, secrets: &Secrets) -> TransactionError {
-    let reason = secrets.redact(&error.to_string());
+/// The same for a call of `client` outside of a transaction, where the client tells only a code.
+pub(super) fn of_query(error: &KafkaError, client: &Consumer) -> TransactionError {
+    if let Some(reason) = client.context().denied() {
+        return TransactionError::Denied { reason };
+    }
+    let reason = client.context().redact(&error.to_string());
     match error.rdkafka_error_code() {
         Some(code) if passes(code) => TransactionError::Retriable { reason },
         _ => TransactionError::Failed { reason },

@@ -11,7 +11,7 @@ use rdkafka::topic_partition_list::{Offset as ListOffset, TopicPartitionList};
 use super::KafkaTransactionOptions;
 use super::error::of_query;
 use crate::sink::TransactionError;
-use crate::source::kafka::{Consumer, Secrets, create, now};
+use crate::source::kafka::{Consumer, ask, create, now};
 use crate::source::{Offset, Partition};
 
 /// A group without members, as a transaction names it.
@@ -48,7 +48,6 @@ pub(super) fn committed(
     timeout: Duration,
 ) -> Result<Option<(Offset, String)>, TransactionError> {
     const PAUSE: Duration = Duration::from_millis(50);
-    let secrets = Secrets::of(&options.properties);
     let deadline = now() + timeout;
     let fixed = [("group.id", group), ("isolation.level", isolation), ("enable.auto.commit", "false")];
     let client: Consumer = create(&options.pipeline, &options.brokers, &[("client.id", "weir")], &options.properties, &fixed)
@@ -57,7 +56,8 @@ pub(super) fn committed(
     list.add_partition(&partition.topic, partition.number);
     let found = loop {
         let left = deadline.saturating_duration_since(now());
-        match client.committed_offsets(list.clone(), left).map_err(|error| of_query(&error, &secrets)) {
+        let answer = ask(&client, deadline, |client, turn| client.committed_offsets(list.clone(), turn));
+        match answer.map_err(|error| of_query(&error, &client)) {
             // A coordinator that is moving, or was just made, refuses at once: serving the client meanwhile is the pause between two attempts.
             Err(TransactionError::Retriable { .. }) if left > PAUSE => drop(client.poll(PAUSE)),
             found => break found?,

@@ -15,12 +15,12 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset as ListOffset, TopicPartitionList};
 
-use super::error::check;
+use super::error::{CallError, check};
 use super::served::Served;
 use super::{Batching, KafkaTransactionOptions, positions_group};
 use crate::sink::{Encoded, TransactionError, Undeliverable};
 use crate::source::Positions;
-use crate::source::kafka::{SOCKET_TIMEOUT, Secrets, configure, log_line, now, refused};
+use crate::source::kafka::{SOCKET_TIMEOUT, Secrets, configure, denial, log_line, now, refused};
 
 /// A producer that is, or was, the only one of its transactional id.
 pub(super) struct Producer {
@@ -57,6 +57,8 @@ struct Deliveries {
     owner: String,
     secrets: Secrets,
     failed: Mutex<Vec<(Place, RDKafkaErrorCode)>>,
+    /// Why the brokers turn the client away.
+    denied: Mutex<Option<String>>,
 }
 
 /// A handle on a topic, for sending.
@@ -85,7 +87,7 @@ impl Producer {
     /// A new producer, not yet introduced to the brokers.
     pub(super) fn new(options: &KafkaTransactionOptions, batching: Batching, max_batch_bytes: u32) -> anyhow::Result<Self> {
         let secrets = Secrets::of(&options.properties);
-        let context = Deliveries { owner: options.pipeline.clone(), secrets: secrets.clone(), failed: Mutex::default() };
+        let context = Deliveries { owner: options.pipeline.clone(), secrets: secrets.clone(), failed: Mutex::default(), denied: Mutex::default() };
         let client: BaseProducer<_> = config(options, batching, max_batch_bytes).create_with_context(context).map_err(|error| refused(&error, &secrets))?;
         Ok(Self { topics: HashMap::new(), client: Served::new(client)?, secrets, batching, ended: None, batches: 0, too_large: Vec::new() })
     }
@@ -98,7 +100,21 @@ impl Producer {
     /// Fences every older producer and ends its transaction.
     pub(super) fn init(&self, timeout: Duration) -> Result<(), TransactionError> {
         // SAFETY: the client is alive; the error is ours.
-        Ok(unsafe { check(sys::rd_kafka_init_transactions(self.as_ptr(), millis(timeout)), &self.secrets) }?)
+        self.answered(unsafe { check(sys::rd_kafka_init_transactions(self.as_ptr(), millis(timeout)), &self.secrets) })
+    }
+
+    /// What a call came to that the brokers answer: when they turn the client away, that is why.
+    fn answered(&self, called: Result<(), CallError>) -> Result<(), TransactionError> {
+        let mut denied = self.client.context().denied();
+        match (called.map_err(TransactionError::from), &*denied) {
+            (Ok(()), _) => {
+                *denied = None;
+                Ok(())
+            }
+            (Err(TransactionError::Fenced { reason }), _) => Err(TransactionError::Fenced { reason }),
+            (Err(_), Some(reason)) => Err(TransactionError::Denied { reason: reason.clone() }),
+            (Err(error), None) => Err(error),
+        }
     }
 
     /// Opens a transaction. The broker hears of it with the first record or offset.
@@ -170,6 +186,9 @@ impl Producer {
             if code == RDKafkaErrorCode::NoError {
                 break;
             }
+            if let Some(reason) = self.client.context().denied().clone() {
+                return Err(TransactionError::Denied { reason });
+            }
             let failed = self.client.context().lock().len();
             // The reports of a batch come one by one: all are there when no more have come for a while.
             if failed > 0 && failed == failed_before {
@@ -208,7 +227,7 @@ impl Producer {
             let left = deadline.saturating_duration_since(now());
             // SAFETY: client, list and group are alive; the error is ours. NOTE: the call heeds its timeout only once a request has failed.
             let added = unsafe { check(sys::rd_kafka_send_offsets_to_transaction(self.as_ptr(), list.ptr(), group.as_ptr(), millis(left)), &self.secrets) };
-            match added.map_err(TransactionError::from) {
+            match self.answered(added) {
                 // Nothing is committed by this call, so the outcome is known: after the time is up, what is left is an abort.
                 Err(TransactionError::Retriable { reason }) if now() >= deadline => return Err(TransactionError::MustAbort { reason }),
                 Err(TransactionError::Retriable { .. }) => {}
@@ -220,7 +239,7 @@ impl Producer {
     /// Commits, or goes on committing.
     pub(super) fn commit(&mut self, timeout: Duration) -> Result<(), TransactionError> {
         // SAFETY: the client is alive; the error is ours. Not rdkafka's call, which flushes in slices of 100 ms first.
-        unsafe { check(sys::rd_kafka_commit_transaction(self.as_ptr(), millis(timeout)), &self.secrets) }?;
+        self.answered(unsafe { check(sys::rd_kafka_commit_transaction(self.as_ptr(), millis(timeout)), &self.secrets) })?;
         self.ended = Some(now());
         Ok(())
     }
@@ -228,7 +247,7 @@ impl Producer {
     /// Aborts; records that are still in the queue are dropped.
     pub(super) fn abort(&mut self, timeout: Duration) -> Result<(), TransactionError> {
         // SAFETY: the client is alive; the error is ours.
-        unsafe { check(sys::rd_kafka_abort_transaction(self.as_ptr(), millis(timeout)), &self.secrets) }?;
+        self.answered(unsafe { check(sys::rd_kafka_abort_transaction(self.as_ptr(), millis(timeout)), &self.secrets) })?;
         self.ended = Some(now());
         Ok(())
     }
@@ -265,6 +284,10 @@ impl Deliveries {
     fn lock(&self) -> MutexGuard<'_, Vec<(Place, RDKafkaErrorCode)>> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn denied(&self) -> MutexGuard<'_, Option<String>> {
+        self.denied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl ClientContext for Deliveries {
@@ -273,8 +296,12 @@ impl ClientContext for Deliveries {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        // What matters comes back from the call that it concerns.
-        tracing::debug!(client = self.owner, %error, reason = self.secrets.redact(reason), "producer");
+        let reason = self.secrets.redact(reason);
+        // What else matters comes back from the call that it concerns.
+        tracing::debug!(client = self.owner, %error, reason, "producer");
+        if let Some(denied) = error.rdkafka_error_code().and_then(|code| denial(code, &reason)) {
+            *self.denied() = Some(denied);
+        }
     }
 
     fn stats_raw(&self, _: &[u8]) {}

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow, bail};
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, OwnedResourceSpecifier, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::Consumer as _;
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::error::of_query;
 use super::{CreateTopic, KafkaTransactionOptions, OutputTopic};
 use crate::sink::TransactionError;
-use crate::source::kafka::{Consumer, Context as ClientContext, Secrets, create, now};
+use crate::source::kafka::{Consumer, Context as ClientContext, Secrets, ask, create, now};
 
 /// Makes what is missing and may be made.
 pub(super) fn ensure(options: &KafkaTransactionOptions, deadline: Instant) -> anyhow::Result<()> {
@@ -71,14 +71,13 @@ pub(super) struct Settings {
 /// Whether every output topic is missing or has never held a record.
 pub(super) fn all_empty(options: &KafkaTransactionOptions, timeout: Duration) -> Result<bool, TransactionError> {
     let deadline = now() + timeout;
-    let secrets = Secrets::of(&options.properties);
     let failed = |error: anyhow::Error| TransactionError::Failed { reason: format!("{error:#}") };
     let client = query_client(options).map_err(failed)?;
     for topic in &options.topics {
-        let metadata = client.fetch_metadata(Some(&topic.name), left(deadline)).map_err(|error| of_query(&error, &secrets))?;
+        let metadata = ask(&client, deadline, |client, turn| client.fetch_metadata(Some(&topic.name), turn)).map_err(|error| of_query(&error, &client))?;
         for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
             // IMPORTANT: with read_uncommitted, so that an open transaction counts.
-            let (_, end) = client.fetch_watermarks(&topic.name, partition.id(), left(deadline)).map_err(|error| of_query(&error, &secrets))?;
+            let (_, end) = client.fetch_watermarks(&topic.name, partition.id(), left(deadline)).map_err(|error| of_query(&error, &client))?;
             if end > 0 {
                 return Ok(false);
             }
@@ -88,15 +87,23 @@ pub(super) fn all_empty(options: &KafkaTransactionOptions, timeout: Duration) ->
 }
 
 /// The id of the cluster.
-pub(super) fn cluster_id(options: &KafkaTransactionOptions, timeout: Duration) -> anyhow::Result<Option<String>> {
-    Ok(query_client(options)?.client().fetch_cluster_id(timeout))
+pub(super) fn cluster_id(options: &KafkaTransactionOptions, timeout: Duration) -> anyhow::Result<String> {
+    let client = query_client(options)?;
+    let none = || KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut);
+    ask(&client, now() + timeout, |client, turn| client.client().fetch_cluster_id(turn).ok_or_else(none))
+        .map_err(|error| asked(&error, &client))
+        .with_context(|| format!("ask `{}` for the id of the cluster", options.brokers))
+}
+
+/// Why a question has no answer, in words.
+fn asked(error: &KafkaError, client: &Consumer) -> anyhow::Error {
+    anyhow!("{}", client.context().denied().unwrap_or_else(|| client.context().redact(&error.to_string())))
 }
 
 /// How many partitions the topic has; none: it does not exist.
 fn partitions(options: &KafkaTransactionOptions, client: &Consumer, topic: &str, deadline: Instant) -> anyhow::Result<Option<usize>> {
-    let metadata = client
-        .fetch_metadata(Some(topic), left(deadline))
-        .map_err(|error| anyhow!("{}", Secrets::of(&options.properties).redact(&error.to_string())))
+    let metadata = ask(client, deadline, |client, turn| client.fetch_metadata(Some(topic), turn))
+        .map_err(|error| asked(&error, client))
         .with_context(|| format!("look for output topic `{topic}` at `{}`", options.brokers))?;
     let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
     match found.error().map(RDKafkaErrorCode::from) {

@@ -15,6 +15,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaConfRes;
 
+use super::denial::denial;
 use crate::source::Partition;
 
 /// A consumer whose errors and log lines come to us.
@@ -46,6 +47,8 @@ struct Trouble {
     all_down: u64,
     /// The last thing it said about a broker.
     reason: String,
+    /// Why the brokers turn it away, and what to do.
+    denied: Option<String>,
 }
 
 /// One of librdkafka's queues. It keeps the client alive, because librdkafka wants its queues released first.
@@ -116,9 +119,15 @@ impl Context {
         (trouble.all_down > 0).then(|| trouble.reason.clone())
     }
 
+    /// Why the brokers turn the client away, and what to do; none: they don't, as far as is known. Waiting does not mend it.
+    pub(crate) fn denied(&self) -> Option<String> {
+        self.lock().denied.clone()
+    }
+
     /// A broker has answered.
     pub(crate) fn answered(&self) {
         let mut trouble = self.lock();
+        trouble.denied = None;
         if trouble.all_down > 0 {
             tracing::info!(client = self.owner, attempts = trouble.all_down, "the brokers answer again");
             *trouble = Trouble::default();
@@ -148,8 +157,11 @@ impl ClientContext for Context {
             if trouble.all_down == 1 {
                 tracing::warn!(client = self.owner, reason = trouble.reason, "no broker answers; the client goes on trying");
             }
-        } else if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+        } else if let Some(code) = error.rdkafka_error_code().filter(|code| *code != RDKafkaErrorCode::PartitionEOF) {
             trouble.reason = self.redact(reason);
+            if let Some(denied) = denial(code, &trouble.reason) {
+                trouble.denied = Some(denied);
+            }
         }
     }
 
@@ -167,10 +179,12 @@ pub(crate) fn log_line(owner: &str, level: RDKafkaLogLevel, facility: &str, mess
     }
 }
 
+const PROTOCOLS: &[&str] = &["PLAINTEXT", "SASL_PLAINTEXT", "SASL_SSL", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "GSSAPI"];
+
 impl Secrets {
-    /// The values of `properties`; those of three letters and less are no secrets, and are in every text.
+    /// The values of `properties`; those of three letters and less are no secrets, and are in every text. Neither are the names of protocols, which explain an error.
     pub(crate) fn of(properties: &Properties) -> Self {
-        let mut values: Vec<_> = properties.iter().map(|(_, value)| value.clone()).filter(|value| value.len() > 3).collect();
+        let mut values: Vec<_> = properties.iter().map(|(_, value)| value.clone()).filter(|value| value.len() > 3 && !PROTOCOLS.contains(&&**value)).collect();
         // The longest first, so that no part of one is left when another is a piece of it.
         values.sort_by_key(|value| std::cmp::Reverse(value.len()));
         Self(values)

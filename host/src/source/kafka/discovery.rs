@@ -310,9 +310,13 @@ impl KafkaSource {
         ask(&answers).map_err(|error| self.failed(error))?;
         let give_up = || {
             self.poll();
-            self.client.context().down().is_some()
+            self.client.context().down().is_some() || self.client.context().denied().is_some()
         };
-        match answers.wait_until(now() + PATIENCE, give_up).map_err(|error| self.failed(error))? {
+        let answer = answers.wait_until(now() + PATIENCE, give_up).map_err(|error| self.failed(error))?;
+        if !matches!(answer, Some(Answer::Topics(_) | Answer::Offsets(_))) {
+            self.check_denied()?;
+        }
+        match answer {
             Some(Answer::Failed { code, reason }) => Err(self.unreachable(format!("{} ({code})", self.client.context().redact(&reason)))),
             Some(answer) => {
                 self.client.context().answered();
