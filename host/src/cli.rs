@@ -9,6 +9,7 @@ mod init;
 mod output;
 mod plan;
 mod plugin;
+mod processes;
 mod recover;
 mod run;
 mod shell;
@@ -48,8 +49,14 @@ Exit codes:
 enum Verb {
     /// See it work: a broker, made-up ad events and a pipeline in this process, and its windows as they come out.
     Demo(demo::DemoArgs),
-    /// Run a pipeline.
+    /// Run pipelines.
     Run(run::RunArgs),
+    /// List the pipelines that run.
+    Ps(processes::PsArgs),
+    /// Show what pipelines do: rows, lag, watermark, steps, the last epochs.
+    Status(processes::StatusArgs),
+    /// Ask a pipeline to finish its epoch and stop, and wait until it has.
+    Stop(processes::StopArgs),
     /// Write a small pipeline with its plugin, a fixture and a README into a folder, to begin with.
     Init(init::InitArgs),
     /// Say what is wrong with a pipeline, without running it. Exits with 1 when it can't run.
@@ -90,6 +97,9 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     let usual = if matches!(cli.verb, Verb::Demo(_)) { "warn" } else { "info" };
     let done = telemetry::start(format, cli.log.as_deref().unwrap_or(usual)).and_then(|()| match cli.verb {
         Verb::Run(args) => run::run(args),
+        Verb::Ps(args) => processes::ps(&args),
+        Verb::Status(args) => processes::status(&args),
+        Verb::Stop(args) => processes::stop(&args),
         Verb::Demo(args) => demo::run(&args),
         Verb::Broker(args) => broker::run(args),
         Verb::Check(args) => check::run(&args),

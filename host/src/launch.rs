@@ -15,6 +15,7 @@ use crate::epoch::driver::{Driver, Parts, Tap};
 use crate::epoch::limits::Limits;
 use crate::epoch::recovery::Start;
 use crate::epoch::trigger::Trigger;
+use crate::observe::board::Publisher;
 use crate::observe::progress::ProgressLog;
 use crate::pipeline::{self, Checked, Document, EpochLimits, Origin, Plan, Refused, Topics};
 use crate::plugin::Engine;
@@ -68,6 +69,8 @@ pub struct Surroundings {
     pub trigger: Option<Trigger>,
     /// Sees the rows of each step.
     pub tap: Option<Tap>,
+    /// Where it tells of itself.
+    pub publisher: Option<Publisher>,
 }
 
 /// Puts a pipeline together. Its state folder is locked from here on; output topics that may be made are made.
@@ -75,7 +78,7 @@ pub struct Surroundings {
 /// # Errors
 /// The state folder is in use or another pipeline's; a topic is missing; a setting is refused.
 pub fn launch(plan: OpenedPlan, surroundings: Surroundings) -> anyhow::Result<Driver> {
-    let Surroundings { clock, start, ports, state_dir, trigger, tap } = surroundings;
+    let Surroundings { clock, start, ports, state_dir, trigger, tap, publisher } = surroundings;
     let EpochLimits { max_epoch_bytes, max_records, max_rate_per_partition, backpressure } = plan.limits;
     let limits = Limits { max_epoch_bytes: max_epoch_bytes.bytes(), max_records, max_rate_per_partition };
     let (name, max_rejected, trigger) = (plan.name.clone(), plan.max_rejected, trigger.unwrap_or(plan.trigger));
@@ -90,7 +93,7 @@ pub fn launch(plan: OpenedPlan, surroundings: Surroundings) -> anyhow::Result<Dr
         backpressure,
         max_rejected: Box::new(move |rejected, rows| max_rejected.allows(rejected, rows)),
         clock,
-        progress: ProgressLog::open(Some(&state_dir))?,
+        progress: ProgressLog::open(Some(&state_dir))?.publishing(publisher),
         start,
         tap,
     }))

@@ -3,6 +3,7 @@
 //! The modules in the order of the data: a [`pipeline`] document becomes a plan; a [`source`] gives records; a [`format`] makes [`rows`] of them;
 //! an [`operator`] calls a [`plugin`] and keeps [`state`] by event [`time`]; a [`sink`] takes what comes out; [`epoch`] is the line that drives all of it.
 
+pub mod control;
 pub mod epoch;
 pub mod failpoint;
 pub mod fixture;

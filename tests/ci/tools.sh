@@ -45,6 +45,10 @@ if [ "$demo" = 0 ]; then
     need maven command -v mvn
     # Its certificate.
     need openssl command -v openssl
+    # The page is tested in a browser.
+    need nodejs command -v node
+    need npm command -v npm
+    need chromium some_file /usr/bin/chromium /usr/bin/chromium-browser /usr/bin/google-chrome
 fi
 
 rust=0

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod clusters;
+mod control;
 mod demo;
 mod fixtures;
 mod formats;

@@ -50,6 +50,7 @@ fn an_idle_pipeline_writes_marker_and_offsets_again_once_a_day() {
         state_dir: checked.spec().state_dir(),
         trigger: None,
         tap: None,
+        publisher: None,
     };
     let mut driver = launch::launch(plan, surroundings).unwrap();
     let mut idle = || assert_eq!(driver.run(Until::Idle).unwrap(), Ended::Idle);

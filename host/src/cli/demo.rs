@@ -15,11 +15,14 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
+use weir::control;
 use weir::epoch::clock::{Clock as _, Stop, Stopwatch, SystemClock};
 use weir::epoch::driver::{Ended, Until};
 use weir::epoch::recovery::Start;
 use weir::generate::{AdEvents, Shape, Share};
+use weir::launch::outline::Outline;
 use weir::launch::{self, Ports, Surroundings};
+use weir::observe::board::{About, Board, State};
 use weir::plugin::Engine;
 use weir_broker::{Broker, Config};
 
@@ -34,6 +37,9 @@ pub(crate) struct DemoArgs {
     /// End after so many seconds; otherwise Ctrl-C ends it.
     #[arg(long, env = "DEMO_SECONDS")]
     seconds: Option<u64>,
+    /// Where the page is to be found; port 0 takes a free one.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7070")]
+    listen: String,
     /// Where the pipeline's plugin is, `ad_events.wasm`.
     #[arg(long, value_name = "DIR", default_value = "plugins/ad-events")]
     plugins: PathBuf,
@@ -69,12 +75,17 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let events = AdEvents::new(shape(clock.now())?);
     let topic = Topic::open(&brokers, "ad-events", 4, Duration::ZERO)?;
     let (generator, end_of_stream) = generate(events, topic)?;
-    let (pipeline, stop) = pipeline(document, super::engine()?)?;
+    let board = Arc::new(Board::default());
+    let (_socket, page) = control::serve(&board, Some((args.listen.clone(), None))).context("take another address with `--listen`")?;
+    let (pipeline, stop) = pipeline(document, super::engine()?, Arc::clone(&board))?;
     let end = args.seconds.map_or_else(|| "Ctrl-C ends it.".to_owned(), |seconds| format!("It ends after {seconds} s."));
     say(format_args!("A Kafka broker in memory at {brokers}, {RATE:.0} made-up ad events a second, and a pipeline that"))?;
     say(format_args!("counts them by the minute of their event time, which began an hour ago and runs {SPEED:.0} times as fast"))?;
     say(format_args!("as the clock. Rows appear as they are committed, those with the most revenue first. {end}\n"))?;
 
+    if let Some(page) = page {
+        say(format_args!("The page: http://{page}\n"))?;
+    }
     let mut show =
         Show { reader: Reader::new(&brokers, "ad-stats")?, screen: Screen::new(), windows: Windows::default(), totals: Totals::default(), since: None };
     let mut progress = ProgressFile::new(folder.path().join("state").join("progress.jsonl"));
@@ -172,11 +183,15 @@ fn generate(mut events: AdEvents, mut topic: Topic) -> anyhow::Result<(JoinHandl
 }
 
 /// Runs the pipeline until it is told to stop.
-fn pipeline(document: PathBuf, engine: Engine) -> anyhow::Result<(JoinHandle<anyhow::Result<Ended>>, Stop)> {
+fn pipeline(document: PathBuf, engine: Engine, board: Arc<Board>) -> anyhow::Result<(JoinHandle<anyhow::Result<Ended>>, Stop)> {
     let stop = Stop::default();
-    let clock = SystemClock::new(stop.clone());
+    let (clock, asked) = (SystemClock::new(stop.clone()), stop.clone());
     let work = move || {
         let checked = launch::read(&document)?;
+        let plan = launch::open(&checked, &engine)?;
+        let outline = serde_json::to_value(Outline::new(&plan, checked.spec()))?;
+        let about = About { name: checked.spec().name.value.clone(), file: document.display().to_string(), weight: 1, outline };
+        let publisher = board.add(about, asked);
         let surroundings = Surroundings {
             clock: Box::new(clock),
             start: Start::Ordinary,
@@ -184,8 +199,11 @@ fn pipeline(document: PathBuf, engine: Engine) -> anyhow::Result<(JoinHandle<any
             state_dir: checked.spec().state_dir(),
             trigger: None,
             tap: None,
+            publisher: Some(publisher.clone()),
         };
-        launch::launch(launch::open(&checked, &engine)?, surroundings)?.run(Until::Done)
+        let mut driver = launch::launch(plan, surroundings)?;
+        publisher.state(State::Running, None);
+        driver.run(Until::Done)
     };
     let thread = std::thread::Builder::new().name("demo".to_owned()).spawn(work).context("start the pipeline's thread")?;
     Ok((thread, stop))

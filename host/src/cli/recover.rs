@@ -41,6 +41,7 @@ pub(super) fn run(args: &RecoverArgs) -> anyhow::Result<ExitCode> {
         state_dir: checked.spec().state_dir(),
         trigger: None,
         tap: None,
+        publisher: None,
     };
     if let Ended::Restored(marker) = launch::launch(plan, surroundings)?.run(Until::Done)? {
         super::output::say(format_args!("the marker is {marker}; `weir run` goes on from there"))?;

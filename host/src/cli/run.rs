@@ -1,58 +1,188 @@
-//! `weir run`: runs a pipeline until it is done or told to stop.
+//! `weir run`: runs pipelines until they are done or told to stop. One that fails does not stop the others.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use weir::control;
 use weir::epoch::clock::{Stop, SystemClock};
 use weir::epoch::driver::{Ended, Until};
 use weir::epoch::recovery::Start;
-use weir::launch::{self, Ports, Surroundings};
+use weir::launch::outline::Outline;
+use weir::launch::{self, OpenedPlan, Ports, Surroundings};
+use weir::observe::board::{About, Board, Publisher, State};
+use weir::pipeline::{self, Checked};
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// The pipeline.
-    #[arg(value_name = "FILE")]
-    pipeline: PathBuf,
+    /// The pipelines: documents, or folders of them.
+    #[arg(value_name = "FILE", required = true)]
+    pipelines: Vec<PathBuf>,
     /// Begin a new life although rows have been delivered before: for a state folder that was lost. Everything from the starting offsets on is delivered again.
     #[arg(long)]
     new: bool,
 }
 
-pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    let checked = launch::read(&args.pipeline)?;
-    for finding in checked.findings() {
-        super::output::complain(finding.render(&checked.spec().document));
-    }
-    let engine = super::engine()?;
-    let plan = launch::open(&checked, &engine)?;
-    let stop = stop_on_signals()?;
-    let surroundings = Surroundings {
-        clock: Box::new(SystemClock::new(stop)),
-        start: if args.new { Start::New } else { Start::Ordinary },
-        ports: Ports::default(),
-        state_dir: checked.spec().state_dir(),
-        trigger: None,
-        tap: None,
-    };
-    let mut driver = launch::launch(plan, surroundings)?;
-    tracing::info!(pipeline = %checked.spec().name, state_dir = %checked.spec().state_dir().display(), "running");
-    match driver.run(Until::Done)? {
-        Ended::Stopped => tracing::info!("stopped"),
-        Ended::Finished => tracing::info!("finished: there is nothing more to do"),
-        Ended::Idle | Ended::Restored(_) => {}
-    }
-    Ok(ExitCode::SUCCESS)
+/// A pipeline that is about to run.
+struct Job {
+    name: String,
+    plan: OpenedPlan,
+    state_dir: PathBuf,
+    weight: u32,
+    stop: Stop,
+    publisher: Publisher,
+    start: Start,
 }
 
-/// SIGINT and SIGTERM ask the pipeline to finish its epoch and stop; a second one ends the process at once.
-fn stop_on_signals() -> anyhow::Result<Stop> {
-    let stop = Stop::default();
+pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
+    let files = documents(&args.pipelines)?;
+    let checked = files.iter().map(|file| launch::read(file)).collect::<anyhow::Result<Vec<_>>>()?;
+    for finding in checked.iter().flat_map(|checked| checked.findings().iter().map(|finding| finding.render(&checked.spec().document))) {
+        super::output::complain(finding);
+    }
+    pipeline::check_names(checked.iter().map(Checked::spec))?;
+    check_folders(&files, &checked)?;
+    let listen = listen(&files, &checked)?;
+    let engine = super::engine()?;
+    let board = Arc::new(Board::default());
+    let mut jobs = Vec::new();
+    for (file, checked) in files.iter().zip(&checked) {
+        let (plan, spec, stop) = (launch::open(checked, &engine)?, checked.spec(), Stop::default());
+        let outline = serde_json::to_value(Outline::new(&plan, spec))?;
+        let about = About { name: spec.name.value.clone(), file: file.display().to_string(), weight: spec.weight, outline };
+        jobs.push(Job {
+            name: spec.name.value.clone(),
+            plan,
+            state_dir: spec.state_dir(),
+            weight: spec.weight,
+            publisher: board.add(about, stop.clone()),
+            stop,
+            start: if args.new { Start::New } else { Start::Ordinary },
+        });
+    }
+    stop_on_signals(jobs.iter().map(|job| job.stop.clone()).collect())?;
+    let _socket = control::serve(&board, listen)?;
+    match jobs.len() {
+        1 => jobs.into_iter().try_for_each(drive).map(|()| ExitCode::SUCCESS),
+        _ => side_by_side(jobs),
+    }
+}
+
+/// Runs each pipeline on a thread and a pool of its own; the pools share the cores by weight.
+fn side_by_side(jobs: Vec<Job>) -> anyhow::Result<ExitCode> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let all: usize = jobs.iter().map(|job| job.weight as usize).sum();
+    let mut running = Vec::new();
+    for job in jobs {
+        // One thread more than its share, because one of them is the driver, which mostly waits.
+        let threads = (cores * job.weight as usize).div_ceil(all.max(1)) + 1;
+        let name = job.name.clone();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(move |number| format!("{name}-{number}")).build();
+        let pool = pool.with_context(|| format!("pipeline `{}`: start its threads", job.name))?;
+        let name = job.name.clone();
+        let work = move || pool.install(|| drive(job));
+        running.push((name.clone(), std::thread::Builder::new().name(name).spawn(work).context("start a pipeline's thread")?));
+    }
+    let mut failed = 0;
+    for (name, thread) in running {
+        let ended = thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("pipeline `{name}` panicked: this is a defect")));
+        failed += usize::from(ended.is_err());
+    }
+    Ok(if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Runs a pipeline, and tells how it went.
+fn drive(job: Job) -> anyhow::Result<()> {
+    let Job { name, plan, state_dir, stop, publisher, start, .. } = job;
+    let surroundings = Surroundings {
+        clock: Box::new(SystemClock::new(stop)),
+        start,
+        ports: Ports::default(),
+        state_dir: state_dir.clone(),
+        trigger: None,
+        tap: None,
+        publisher: Some(publisher.clone()),
+    };
+    let ended = launch::launch(plan, surroundings).and_then(|mut driver| {
+        publisher.state(State::Running, None);
+        tracing::info!(pipeline = %name, state_dir = %state_dir.display(), "running");
+        driver.run(Until::Done)
+    });
+    match ended {
+        Ok(Ended::Finished) => {
+            publisher.state(State::Finished, None);
+            tracing::info!(pipeline = %name, "finished: there is nothing more to do");
+            Ok(())
+        }
+        Ok(Ended::Stopped | Ended::Idle | Ended::Restored(_)) => {
+            publisher.state(State::Stopped, None);
+            tracing::info!(pipeline = %name, "stopped");
+            Ok(())
+        }
+        Err(error) => {
+            publisher.state(State::Failed, Some(format!("{error:#}")));
+            tracing::error!(pipeline = %name, error = format!("{error:#}"), "failed");
+            Err(error)
+        }
+    }
+}
+
+/// The documents that are named, and those in the folders that are, in the order of their names.
+fn documents(named: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in named {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let entries = std::fs::read_dir(path).with_context(|| format!("read the folder `{}`", path.display()))?;
+        let mut found: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| is_document(path)).collect();
+        ensure!(!found.is_empty(), "the folder `{}` has no pipeline: expected files that end with `.toml`", path.display());
+        found.sort();
+        files.extend(found);
+    }
+    Ok(files)
+}
+
+/// Whether a file of a folder is a pipeline: `Cargo.toml` beside a plugin is none.
+fn is_document(path: &Path) -> bool {
+    path.is_file() && path.extension().is_some_and(|extension| extension == "toml") && path.file_name().is_some_and(|name| name != "Cargo.toml")
+}
+
+fn check_folders(files: &[PathBuf], checked: &[Checked]) -> anyhow::Result<()> {
+    for (number, (file, one)) in files.iter().zip(checked).enumerate() {
+        let earlier = files.iter().zip(checked).take(number);
+        if let Some((other, _)) = earlier.into_iter().find(|(_, other)| other.spec().state_dir() == one.spec().state_dir()) {
+            bail!("`{}` and `{}` have the same state folder: each pipeline needs its own; change one `state_dir`", other.display(), file.display());
+        }
+    }
+    Ok(())
+}
+
+/// Where the process is to listen: as the documents say, which must agree.
+fn listen(files: &[PathBuf], checked: &[Checked]) -> anyhow::Result<Option<(String, Option<String>)>> {
+    let mut chosen: Option<(&PathBuf, (String, Option<String>))> = None;
+    for (file, checked) in files.iter().zip(checked) {
+        let Some(control) = &checked.spec().control else { continue };
+        let wanted = (control.listen.value.clone(), control.token.as_ref().map(|token| token.expose().to_owned()));
+        match &chosen {
+            Some((first, other)) if *other != wanted => {
+                bail!("`{}` and `{}` have another `control`: a process listens at one address; take it out of one of them", first.display(), file.display())
+            }
+            Some(_) => {}
+            None => chosen = Some((file, wanted)),
+        }
+    }
+    Ok(chosen.map(|(_, wanted)| wanted))
+}
+
+/// SIGINT and SIGTERM ask the pipelines to finish their epochs and stop; a second one ends the process at once.
+fn stop_on_signals(stops: Vec<Stop>) -> anyhow::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("take SIGINT and SIGTERM")?;
-    let asked = stop.clone();
     let listen = move || {
         for (count, signal) in signals.forever().enumerate() {
             if count > 0 {
@@ -60,9 +190,9 @@ fn stop_on_signals() -> anyhow::Result<Stop> {
                 std::process::exit(128 + signal);
             }
             tracing::info!("finishing the epoch; once more ends the process at once");
-            asked.ask();
+            stops.iter().for_each(Stop::ask);
         }
     };
     std::thread::Builder::new().name("signals".to_owned()).spawn(listen).context("start the thread that hears signals")?;
-    Ok(stop)
+    Ok(())
 }

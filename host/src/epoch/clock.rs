@@ -6,6 +6,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::time::EventTime;
 
+/// Lets a thread rest that serves people, whose patience is the measure.
+#[expect(clippy::disallowed_methods, reason = "this is the tick source")]
+pub fn rest(time: Duration) {
+    std::thread::sleep(time);
+}
+
 /// A clock that can be waited on.
 pub trait Clock: Send {
     /// Now, since 1970.

@@ -44,6 +44,19 @@ pub enum Bound {
     MaxEpochBytes,
 }
 
+impl Bound {
+    /// The key of a document that sets it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MaxRatePerPartition => "max_rate_per_partition",
+            Self::Backpressure => "backpressure",
+            Self::MaxRecords => "max_records",
+            Self::MaxEpochBytes => "max_epoch_bytes",
+        }
+    }
+}
+
 /// What an epoch reads of one source.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Cut {

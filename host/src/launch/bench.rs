@@ -76,6 +76,7 @@ impl FixtureBench {
             state_dir: folder.0.clone(),
             trigger: Some(Trigger::Asap),
             tap: Some(Box::new(move |id, chunks| noted.lock().unwrap_or_else(PoisonError::into_inner).take(id, chunks))),
+            publisher: None,
         };
         let driver = launch(plan, surroundings)?;
         Ok(Self { driver, feeds, event_times, seen, clock, sinks, letters: 0, told: 0, folder })

@@ -9,7 +9,9 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
+use super::board::Publisher;
 use crate::epoch::limits::Bound;
+use crate::sink::dead_letter::DeadLetter;
 
 /// How many records are kept in memory, as `spark.sql.streaming.numRecentProgressUpdates`.
 const RECENT: usize = 100;
@@ -216,6 +218,8 @@ pub struct ProgressLog {
     file: Option<File>,
     /// The lineage and number of the last epoch that is told of.
     last: Option<Told>,
+    /// Who else is told.
+    publisher: Option<Publisher>,
 }
 
 /// What is looked at in the last line of an earlier run.
@@ -232,7 +236,7 @@ impl ProgressLog {
     /// # Errors
     /// When the file can't be opened.
     pub fn open(state_dir: Option<&Path>) -> anyhow::Result<Self> {
-        let mut log = Self { recent: VecDeque::with_capacity(RECENT), file: None, last: None };
+        let mut log = Self { recent: VecDeque::with_capacity(RECENT), file: None, last: None, publisher: None };
         if let Some(folder) = state_dir {
             let path = folder.join("progress.jsonl");
             let open = File::options().create(true).read(true).append(true).open(&path);
@@ -240,6 +244,20 @@ impl ProgressLog {
             (log.file, log.last) = (Some(file), last);
         }
         Ok(log)
+    }
+
+    /// The same, which also tells whoever looks at a board.
+    #[must_use]
+    pub fn publishing(self, publisher: Option<Publisher>) -> Self {
+        Self { publisher, ..self }
+    }
+
+    /// Shows dead letters to whoever looks, the last of them.
+    pub fn rejected(&self, letters: &[DeadLetter]) {
+        if let Some(publisher) = self.publisher.as_ref().filter(|_| !letters.is_empty()) {
+            let text = |letter: &DeadLetter| letter.to_json().map_or_else(|error| error.to_string(), |json| String::from_utf8_lossy(&json).into_owned());
+            publisher.rejected(letters.iter().map(text));
+        }
     }
 
     /// Whether an epoch is the last that is told of.
@@ -253,10 +271,15 @@ impl ProgressLog {
     /// # Errors
     /// When it can't be written.
     pub fn push(&mut self, progress: Progress) -> anyhow::Result<()> {
-        if let Some(file) = &mut self.file {
-            let mut line = serde_json::to_vec(&progress)?;
-            line.push(b'\n');
-            file.write_all(&line).context("append to `progress.jsonl`")?;
+        if self.file.is_some() || self.publisher.is_some() {
+            let mut line = serde_json::to_string(&progress)?;
+            if let Some(publisher) = &self.publisher {
+                publisher.epoch(&progress, &line);
+            }
+            line.push('\n');
+            if let Some(file) = &mut self.file {
+                file.write_all(line.as_bytes()).context("append to `progress.jsonl`")?;
+            }
         }
         self.last = Some(Told { id: progress.id.clone(), batch_id: progress.batch_id });
         if self.recent.len() == RECENT {

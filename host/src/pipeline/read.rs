@@ -12,14 +12,14 @@ use super::cursor::{Expect, Parse, Reader, Table, Value, expect};
 use super::document::{Document, Placed, Span, listed};
 use super::problem::{Code, Problem, Refused, did_you_mean};
 use super::property::{self, Side};
-use super::spec::{CallLimits, EpochLimits, KafkaTopic, MaxRejected, PipelineSpec, SinkSpec, SourceSpec, StepSpec};
+use super::spec::{CallLimits, ControlSpec, EpochLimits, KafkaTopic, MaxRejected, PipelineSpec, SinkSpec, SourceSpec, StepSpec};
 use super::text::Text;
 use super::unit::{ByteSize, DurationUs, ShareMillionths};
 use crate::epoch::rate::Gains;
 use crate::epoch::trigger::{Adaptive, Trigger};
 
 /// Keys of the top that later versions will have.
-const LATER: &[&str] = &["delivery", "on_poison_group", "probation", "control"];
+const LATER: &[&str] = &["delivery", "on_poison_group", "probation"];
 
 const NAME: Expect = expect("letters, digits, `-`, `_` and `.`", "\"events\"");
 const COLUMN: Expect = expect("a column's name", "\"timestamp\"");
@@ -52,6 +52,9 @@ fn pipeline(reader: &mut Reader<'_>, mut table: Table<'_>) -> Option<PipelineSpe
     let state_dir = table.optional(reader, "state_dir", |reader, value| reader.text(&value, expect("a folder", "\"var/ad-events\"")));
     let limits = table.or(reader, "limits", EpochLimits::DEFAULT, epoch_limits);
     let max_rejected = table.or(reader, "max_rejected", MaxRejected::DEFAULT, max_rejected);
+    let weight =
+        table.or(reader, "weight", 1, |reader, value| u32::try_from(reader.integer(&value, expect("a whole number from 1 to 100", "2"), 1..=100)?).ok());
+    let control = table.optional(reader, "control", control);
     let call_limits = match table.take("plugin_limits") {
         Some(value) => call_limits(reader, &value, CallLimits::DEFAULT),
         None => Some(CallLimits::DEFAULT),
@@ -77,7 +80,31 @@ fn pipeline(reader: &mut Reader<'_>, mut table: Table<'_>) -> Option<PipelineSpe
         steps,
         sinks,
         dead_letters,
+        weight: weight?,
+        control: control?,
     })
+}
+
+/// `{ listen, token }`
+fn control(reader: &mut Reader<'_>, value: Value<'_>) -> Option<ControlSpec> {
+    const LISTEN: Expect = expect("an address to listen at, `HOST:PORT`", "\"127.0.0.1:7070\"");
+    let mut table = reader.table(&value, expect("a table", "{ listen = \"127.0.0.1:7070\" }"))?;
+    let listen = table.required(reader, "listen", LISTEN, |reader, value| {
+        reader.parsed(&value, LISTEN, |text| match text.rsplit_once(':') {
+            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(text.to_owned()),
+            _ => Err("it has no host, or no port".to_owned()),
+        })
+    });
+    let token = table.optional(reader, "token", |reader, value| {
+        let token = reader.text(&value, expect("a secret", "\"${env:WEIR_TOKEN}\""))?;
+        if token.expose().is_empty() {
+            reader.bad_value(&value, &token, "it is empty", expect("a secret", "\"${env:WEIR_TOKEN}\""));
+            return None;
+        }
+        Some(token.value)
+    });
+    table.finish(reader, &[]);
+    Some(ControlSpec { listen: listen?, token: token? })
 }
 
 /// `[[key]]`, as often as it stands there.

@@ -40,6 +40,19 @@ pub struct PipelineSpec {
     pub sinks: Vec<SinkSpec>,
     /// Where rows go that can't go on; none: a file in the state folder.
     pub dead_letters: Option<KafkaTopic>,
+    /// Its share of the cores beside other pipelines of the process.
+    pub weight: u32,
+    /// Where the page and the control API are to be found; none: at the user's socket alone.
+    pub control: Option<ControlSpec>,
+}
+
+/// `control = { listen = "127.0.0.1:7070", token = "${env:TOKEN}" }`
+#[derive(Debug, Clone)]
+pub struct ControlSpec {
+    /// `host:port`.
+    pub listen: Placed<String>,
+    /// What must be shown there; none: nothing.
+    pub token: Option<Text>,
 }
 
 /// What an epoch may hold.

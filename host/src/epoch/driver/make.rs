@@ -70,6 +70,7 @@ impl Driver {
         (stats.steps, stats.times, stats.null_event_time_rows) = (steps, times, null_event_time_rows);
         stats.cpu_us.insert("decode", decode_us);
         stats.cpu_us.remove("steps"); // they have their own
+        self.parts.progress.rejected(&letters);
         let transaction = self.parts.transaction.as_deref_mut();
         let staged = stage::stage(&self.parts.graph, plan.time.epoch, &rows, letters, &self.refused, transaction); // 5 STAGE
         let staged = match staged {
