@@ -81,7 +81,7 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let end = args.seconds.map_or_else(|| "Ctrl-C ends it.".to_owned(), |seconds| format!("It ends after {seconds} s."));
     say(format_args!("A Kafka broker in memory at {brokers}, {RATE:.0} made-up ad events a second, and a pipeline that"))?;
     say(format_args!("counts them by the minute of their event time, which began an hour ago and runs {SPEED:.0} times as fast"))?;
-    say(format_args!("as the clock. Rows appear as they are committed, those with the most revenue first. {end}\n"))?;
+    say(format_args!("as the clock. Rows appear as they are committed, those with most revenue first. {end}\n"))?;
 
     if let Some(page) = page {
         say(format_args!("The page: http://{page}\n"))?;

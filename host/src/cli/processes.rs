@@ -214,7 +214,7 @@ fn describe(found: &Found) -> String {
     let last = found.last.as_ref();
     let mut text = format!("{}: {}, process {}, {}\n", found.text("name"), found.text("state"), found.pid, found.text("file"));
     if let Some(error) = found.about.get("error").and_then(Value::as_str) {
-        write!(text, "  {error}\n").ok();
+        writeln!(text, "  {error}").ok();
     }
     let Some(record) = last else { return text + "  no epoch yet\n" };
     let whole = |pointer: &str| number(last, pointer).unwrap_or_default();

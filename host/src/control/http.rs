@@ -108,11 +108,11 @@ pub(super) fn read(stream: &mut impl Read) -> Result<Request, Answer> {
             return Err(Answer::text(400, "the request ends within its head\n"));
         }
         head.extend_from_slice(buffer.get(..count).unwrap_or_default());
-        if let Some(request) = parse(&head)? {
-            return Ok(request);
-        }
         if head.len() > MAX_HEAD {
             return Err(Answer::text(431, "the head of the request is longer than 16 KB\n"));
+        }
+        if let Some(request) = parse(&head)? {
+            return Ok(request);
         }
     }
 }
@@ -210,7 +210,7 @@ impl Answer {
 }
 
 /// The page loads nothing from elsewhere, is in no frame, and an answer is not kept.
-const COMMON: &str = "Cache-Control: no-store\r\nContent-Security-Policy: default-src 'self'; frame-ancestors 'none'\r\nX-Content-Type-Options: nosniff\r\n\
+const COMMON: &str = "Cache-Control: no-store\r\nContent-Security-Policy: default-src 'self'; img-src 'self' data:; frame-ancestors 'none'\r\nX-Content-Type-Options: nosniff\r\n\
                       Referrer-Policy: no-referrer\r\nConnection: close\r\n";
 
 fn reason(status: u16) -> &'static str {

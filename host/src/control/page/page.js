@@ -127,7 +127,7 @@ function drawGraph(outline, epochs) {
     ...outline.steps.map((one) => {
       const busy = seconds > 0 ? `${(step(one.id, "busyUs") / 1e4 / seconds).toFixed(1)} % of a core` : "";
       const plugin = one.plugin ? `${one.plugin.name} ${one.plugin.version ?? ""} ${(one.plugin.digest ?? "").replace("sha256:", "").slice(0, 12)}` : "";
-      return node("step", `${one.inputs.join(", ")} → ${one.id}`, `${one.kind} ${one.function ?? ""}`, plugin, flow(`${rate(step(one.id, "numInputRows"))} in, ${rate(step(one.id, "numOutputRows"))} out`), busy && flow(busy));
+      return node("step", `${one.inputs.join(", ")} → ${one.id}`, [...new Set([one.kind, one.function])].filter(Boolean).join(" "), plugin, flow(`${rate(step(one.id, "numInputRows"))} in, ${rate(step(one.id, "numOutputRows"))} out`), busy && flow(busy));
     }),
     ...outline.sinks.map((one) => node("sink", `${one.input} → ${one.id}`, one.writes, `${one.guarantee}: ${one.why}`)),
     node("sink", "dead letters", outline.dead_letters.writes, outline.dead_letters.guarantee),
@@ -135,7 +135,7 @@ function drawGraph(outline, epochs) {
 }
 
 function drawBars(epochs) {
-  const tallest = Math.max(1, ...epochs.map((one) => Math.max(one.batchDuration, one.weir.triggerIntervalMs ?? 0)));
+  const tallest = Math.max(1, ...epochs.map((one) => one.batchDuration));
   const bars = $("bars");
   bars.setAttribute("viewBox", `0 0 ${KEPT.epochs} 100`);
   const shapes = epochs.map((one, at) => {
@@ -151,7 +151,7 @@ function drawBars(epochs) {
     return bar;
   });
   const interval = epochs.at(-1)?.weir.triggerIntervalMs;
-  if (interval) {
+  if (interval && interval <= tallest) {
     const y = 100 - (interval / tallest) * 100;
     shapes.push(shape("line", { x1: 0, x2: KEPT.epochs, y1: y, y2: y, class: "line" }));
   }

@@ -114,7 +114,7 @@ pipeline.toml:1:8: `name` takes nothing from the environment, because it is show
         document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
 triger = "asap""#)]),
         says: r#"
-pipeline.toml:2:1: unknown key `triger` in the pipeline: expected `name`, `trigger`, `state_dir`, `limits`, `max_rejected`, `plugin_limits`, `source`, `step`, `sink` or `dead_letters`; did you mean `trigger`?
+pipeline.toml:2:1: unknown key `triger` in the pipeline: expected `name`, `trigger`, `state_dir`, `limits`, `max_rejected`, `weight`, `control`, `plugin_limits`, `source`, `step`, `sink` or `dead_letters`; did you mean `trigger`?
    |
  2 | triger = "asap"
    | ^^^^^^
@@ -125,7 +125,7 @@ pipeline.toml:2:1: unknown key `triger` in the pipeline: expected `name`, `trigg
         document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
 delivery = "at-least-once""#)]),
         says: r#"
-pipeline.toml:2:1: not yet: `delivery` in the pipeline comes with a later version: expected `name`, `trigger`, `state_dir`, `limits`, `max_rejected`, `plugin_limits`, `source`, `step`, `sink` or `dead_letters`; remove it
+pipeline.toml:2:1: not yet: `delivery` in the pipeline comes with a later version: expected `name`, `trigger`, `state_dir`, `limits`, `max_rejected`, `weight`, `control`, `plugin_limits`, `source`, `step`, `sink` or `dead_letters`; remove it
    |
  2 | delivery = "at-least-once"
    | ^^^^^^^^
