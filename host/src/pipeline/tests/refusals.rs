@@ -231,6 +231,50 @@ pipeline.toml:2:30: `limits.max_epoch_bytes` is `64` (the unit is missing): expe
 "#,
     },
     Case {
+        wrong: "an address without a port",
+        document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
+control = { listen = "localhost" }"#)]),
+        says: r#"
+pipeline.toml:2:22: `control.listen` is `localhost` (it has no host, or no port): expected an address to listen at, `HOST:PORT`; write `listen = "127.0.0.1:7070"`
+   |
+ 2 | control = { listen = "localhost" }
+   |                      ^^^^^^^^^^^
+"#,
+    },
+    Case {
+        wrong: "a control API that listens nowhere",
+        document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
+control = { token = "x" }"#)]),
+        says: r#"
+pipeline.toml:2:11: `listen` is missing in `control`: expected an address to listen at, `HOST:PORT`; add `listen = "127.0.0.1:7070"`
+   |
+ 2 | control = { token = "x" }
+   |           ^^^^^^^^^^^^^^^
+"#,
+    },
+    Case {
+        wrong: "an empty token",
+        document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
+control = { listen = "localhost:7070", token = "" }"#)]),
+        says: r#"
+pipeline.toml:2:48: `control.token` is `` (it is empty): expected a secret; write `token = "${env:WEIR_TOKEN}"`
+   |
+ 2 | control = { listen = "localhost:7070", token = "" }
+   |                                                ^^
+"#,
+    },
+    Case {
+        wrong: "a weight of nothing",
+        document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
+weight = 0"#)]),
+        says: r#"
+pipeline.toml:2:10: `weight` is `0`: expected a whole number from 1 to 100; write `weight = 2`
+   |
+ 2 | weight = 0
+   |          ^
+"#,
+    },
+    Case {
         wrong: "an unknown limit",
         document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
 limits = { max_rate = 100 }"#)]),
