@@ -16,7 +16,7 @@ use crate::support::{PATIENCE, stderr};
 
 fn demo(more: &[&str]) -> Command {
     let mut command = Command::new(binary().unwrap());
-    command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).arg("demo").args(more).env_remove("DEMO_SECONDS");
+    command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).args(["demo", "--listen", "127.0.0.1:0"]).args(more).env_remove("DEMO_SECONDS");
     command
 }
 

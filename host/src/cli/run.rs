@@ -84,12 +84,16 @@ fn side_by_side(jobs: Vec<Job>) -> anyhow::Result<ExitCode> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(move |number| format!("{name}-{number}")).build();
         let pool = pool.with_context(|| format!("pipeline `{}`: start its threads", job.name))?;
         let name = job.name.clone();
+        let publisher = job.publisher.clone();
         let work = move || pool.install(|| drive(job));
-        running.push((name.clone(), std::thread::Builder::new().name(name).spawn(work).context("start a pipeline's thread")?));
+        running.push((name.clone(), publisher, std::thread::Builder::new().name(name).spawn(work).context("start a pipeline's thread")?));
     }
     let mut failed = 0;
-    for (name, thread) in running {
-        let ended = thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("pipeline `{name}` panicked: this is a defect")));
+    for (name, publisher, thread) in running {
+        let ended = thread.join().unwrap_or_else(|_| {
+            publisher.state(State::Failed, Some("it panicked: this is a defect".to_owned()));
+            Err(anyhow::anyhow!("pipeline `{name}` panicked: this is a defect"))
+        });
         failed += usize::from(ended.is_err());
     }
     Ok(if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })

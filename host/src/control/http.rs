@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::is_address;
+use crate::epoch::clock::Stopwatch;
 
 /// The longest head of a request. Browsers send one of about 1 KB.
 const MAX_HEAD: usize = 16 << 10;
@@ -101,8 +102,11 @@ impl Request {
 
 /// Reads a request's head. What is wrong with it is the answer.
 pub(super) fn read(stream: &mut impl Read) -> Result<Request, Answer> {
-    let (mut head, mut buffer) = (Vec::new(), [0; 4096]);
+    let (mut head, mut buffer, began) = (Vec::new(), [0; 4096], Stopwatch::start());
     loop {
+        if began.elapsed() > TIMEOUT {
+            return Err(Answer::text(408, "the request came too slowly\n"));
+        }
         let count = stream.read(&mut buffer).map_err(|_| Answer::text(408, "the request did not come\n"))?;
         if count == 0 {
             return Err(Answer::text(400, "the request ends within its head\n"));
