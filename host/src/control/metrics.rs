@@ -131,6 +131,13 @@ impl Pipeline<'_> {
             self.gauge("weir_watermark_timestamp_seconds", "The watermark.", &[], watermark);
             self.gauge("weir_watermark_delay_seconds", "How far the watermark was behind the clock when the last epoch began.", &[], ended - watermark);
         }
+        for (partition, newest) in &last.weir.newest_event_times {
+            let (topic, number) = partition.rsplit_once('/').unwrap_or((partition, ""));
+            let labels = [("topic", topic), ("partition", number)];
+            if let Some(seconds) = seconds_of(newest) {
+                self.gauge("weir_newest_event_timestamp_seconds", "The newest event time of a partition.", &labels, seconds);
+            }
+        }
         self.gauge("weir_idle_partitions", "Partitions that the watermark does not wait for.", &[], last.weir.idle_partitions.len());
         for state in &last.state_operators {
             let step = [("step", state.operator_name.as_str())];

@@ -145,6 +145,9 @@ pub struct Own {
     /// Partitions that are idle, as `topic/number`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub idle_partitions: Vec<String>,
+    /// The newest event time of each partition, as `topic/number`: what holds the watermark back is the oldest of them that is not idle.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub newest_event_times: BTreeMap<String, String>,
     /// Microseconds by stage, as the epoch waited for it. Decoding, and transforms behind a source, happen while it reads.
     pub stage_us: BTreeMap<&'static str, u64>,
     /// CPU time by stage, in microseconds, of the threads that worked on it; steps have their own. The threads of librdkafka and RocksDB are not in it.

@@ -167,7 +167,7 @@ function drawPartitions(last) {
   const all = (last?.sources ?? []).flatMap(lagOf);
   const most = Math.max(1, ...all.map((one) => one.lag));
   const idle = new Set(last?.weir.idlePartitions ?? []);
-  $("partitions").replaceChildren(...all.map((one) => make("tr", {}, cell(one.name + (idle.has(one.name) ? " (idle)" : "")), cell(whole.format(one.end), true), cell(count(one.lag), true),
+  $("partitions").replaceChildren(...all.map((one) => make("tr", {}, cell(one.name + (idle.has(one.name) ? " (idle)" : "")), cell(whole.format(one.end), true), cell(time(last.weir.newestEventTimes?.[one.name]), true), cell(count(one.lag), true),
     make("td", {}, make("meter", { min: 0, max: most, value: one.lag, "aria-label": `lag of ${one.name}` })))));
 }
 

@@ -11,6 +11,7 @@ use crate::failpoint;
 use crate::observe::progress::{Offsets, Own, Progress, SinkProgress, SourceProgress, rate};
 use crate::source::{Offset, Partition};
 use crate::state::{EpochCounts, EpochRecord, EventTimeRecord, PartitionRecord, Prepared, SourceRecord};
+use crate::time::Watermark;
 
 /// The header of an epoch's PREPARED record.
 pub(super) fn record(graph: &Graph, made: &Made, draft: &Draft) -> EpochRecord {
@@ -148,6 +149,8 @@ impl Own {
     /// What the record of an epoch says.
     fn of(record: &EpochRecord) -> Self {
         let EpochCounts { late_rows, null_event_time_rows, lossy_values, ref rejected, .. } = record.counts;
+        let newest = record.event_times.values().flat_map(|times| &times.partitions);
+        let newest = newest.filter_map(|(partition, clock)| Some((partition.clone(), Watermark(clock.newest_event_us?.div_euclid(1_000)).to_string())));
         let idle = record.event_times.values().flat_map(|times| &times.partitions).filter(|(_, clock)| clock.idle);
         Self {
             attempt: format!("{:016x}", record.attempt),
@@ -156,6 +159,7 @@ impl Own {
             rejected: rejected.clone(),
             lossy_values,
             watermark_after: record.event_times.values().map(|times| times.watermark).min().map(|watermark| watermark.to_string()),
+            newest_event_times: newest.collect(),
             idle_partitions: idle.map(|(partition, _)| partition.clone()).collect(),
             plugins: record.plugins.clone(),
             ..Self::default()
