@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ const free = () => new Promise((found) => {
 });
 
 function run() {
-  weir = spawn(process.env.WEIR_BIN, ["run", join(folder, "ticks.toml")], { stdio: "ignore", env: { ...process.env, XDG_RUNTIME_DIR: folder } });
+  weir = spawn(process.env.WEIR_BIN, ["run", folder], { stdio: "ignore", env: { ...process.env, XDG_RUNTIME_DIR: folder } });
 }
 
 const ended = (child) => new Promise((done) => (child.exitCode === null && child.signalCode === null ? child.on("exit", done) : done()));
@@ -53,6 +53,8 @@ aggregate = { plugin = "std", config = { rows = "count(*)", newest = "max(value)
 input = "by_second"
 console = {}
 `);
+  const ticks = readFileSync(join(folder, "ticks.toml"), "utf8");
+  writeFileSync(join(folder, "tocks.toml"), ticks.replace('name = "ticks"', 'name = "tocks"').replace(/control = .*/, ""));
   run();
   browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ["--no-sandbox"] });
   page = await browser.newPage({ viewport: { width: 1200, height: 1000 } });
@@ -107,7 +109,37 @@ test("it survives a restart of weir", async () => {
   await eventually("it is live again and goes on", async () => (await shown("connection").textContent()) === "live" && (await number("epoch").catch(() => 0)) > epoch);
 });
 
-test("its button stops the pipeline, when it is pressed twice", async () => {
+const tab = (name) => page.locator("#tabs button", { hasText: name });
+const state = async (name) => (await (await fetch(`http://127.0.0.1:${port}/pipelines`)).json()).pipelines.find((one) => one.name === name).state;
+
+test("a tab keeps the focus while epochs come, and switching takes a half-pressed stop back", async () => {
+  await tab("ticks").focus();
+  const epoch = await number("epoch");
+  await eventually("later epochs", async () => (await number("epoch")) > epoch + 2);
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "ticks");
+  await shown("stop").click();
+  assert.equal(await shown("stop").textContent(), "Stop it?");
+  await tab("tocks").click({ delay: 600 });
+  await eventually("the other pipeline is shown", async () => (await page.locator("#name").textContent()) === "tocks");
+  assert.equal(await shown("stop").textContent(), "Stop");
+  assert.deepEqual([await state("ticks"), await state("tocks")], ["running", "running"]);
+});
+
+test("a stop that is refused says why", async () => {
+  await page.route("**/stop", (route) => route.fulfill({ status: 403, body: "not you" }));
+  await shown("stop").click();
+  await shown("stop").click();
+  await eventually("the reason", async () => (await shown("refusal").textContent()) === "tocks was not stopped: not you");
+  await page.unroute("**/stop");
+});
+
+test("its button stops the pipeline that is shown, when it is pressed twice", async () => {
+  await shown("stop").click();
+  await shown("stop").click();
+  await eventually("it has stopped", async () => (await state("tocks")) === "stopped");
+  assert.equal(await state("ticks"), "running");
+  await tab("ticks").click();
+  await eventually("the first one is shown", async () => (await page.locator("#name").textContent()) === "ticks");
   await shown("stop").click();
   assert.equal(await shown("stop").textContent(), "Stop it?");
   await shown("stop").click();

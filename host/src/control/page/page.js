@@ -62,7 +62,8 @@ function follow() {
 
 function draw() {
   const connection = $("connection");
-  connection.textContent = known.lost ? "connection lost, trying again" : "live";
+  const said = known.lost ? "connection lost, trying again" : "live";
+  if (connection.textContent !== said) connection.textContent = said;
   connection.className = known.lost ? "lost" : "";
   const pipeline = known.pipelines.find((one) => one.name === known.chosen) ?? known.pipelines[0];
   if (!pipeline) return;
@@ -80,12 +81,18 @@ function draw() {
   drawLog();
 }
 
+/** The buttons stay while the names do: one that is pressed or has the focus must not be swapped for another. */
 function drawTabs(chosen) {
-  $("tabs").replaceChildren(...(known.pipelines.length < 2 ? [] : known.pipelines.map((one) => {
-    const tab = make("button", { type: "button", "aria-current": String(one === chosen) }, one.name);
-    tab.onclick = () => { known.chosen = one.name; soon(); };
-    return tab;
-  })));
+  const names = known.pipelines.length < 2 ? [] : known.pipelines.map((one) => one.name);
+  const tabs = $("tabs");
+  if (names.join("\n") !== [...tabs.children].map((tab) => tab.textContent).join("\n")) {
+    tabs.replaceChildren(...names.map((name) => {
+      const tab = make("button", { type: "button" }, name);
+      tab.onclick = () => { known.chosen = name; disarm(); soon(); };
+      return tab;
+    }));
+  }
+  for (const tab of tabs.children) tab.setAttribute("aria-current", String(tab.textContent === chosen.name));
 }
 
 const lagOf = (source) => Object.entries(source.latestOffset).flatMap(([topic, partitions]) =>
@@ -100,7 +107,7 @@ function drawHead(pipeline, last, epochs) {
   $("error").textContent = pipeline.error ?? "";
   $("stop").hidden = !["starting", "running"].includes(pipeline.state);
   const watermark = last?.weir.watermarkAfter;
-  const behind = watermark ? `${span(Date.parse(last.timestamp) - Date.parse(watermark))} behind` : "";
+  const behind = watermark ? `${span(Date.now() - Date.parse(watermark))} behind` : "";
   const numbers = last ? [
     ["epoch", "epoch", whole.format(last.batchId), `${span(last.batchDuration)}`],
     ["records in", "input-rows", count(last.numInputRows), `${count(last.inputRowsPerSecond ?? 0)}/s`],
@@ -196,16 +203,37 @@ function drawLog() {
   if (atEnd) log.scrollTop = log.scrollHeight;
 }
 
+/** The pipeline that the next press stops; none: the next press only asks. */
+let armed = null;
+let disarming = 0;
+
+function disarm() {
+  clearTimeout(disarming);
+  armed = null;
+  $("stop").classList.remove("sure");
+  $("stop").textContent = "Stop";
+  $("refusal").textContent = "";
+}
+
 $("stop").onclick = async () => {
-  const button = $("stop");
-  if (!button.classList.contains("sure")) {
-    button.classList.add("sure");
-    button.textContent = "Stop it?";
-    setTimeout(() => { button.classList.remove("sure"); button.textContent = "Stop"; }, 4_000);
+  const name = armed;
+  disarm();
+  if (name === null) {
+    armed = known.chosen;
+    $("stop").classList.add("sure");
+    $("stop").textContent = "Stop it?";
+    disarming = setTimeout(disarm, 4_000);
     return;
   }
   const headers = { "X-Weir": "1", ...(token ? { Authorization: `Bearer ${token}` } : {}) };
-  await fetch(`pipelines/${encodeURIComponent(known.chosen)}/stop`, { method: "POST", headers });
+  try {
+    const answer = await fetch(`pipelines/${encodeURIComponent(name)}/stop`, { method: "POST", headers });
+    if (!answer.ok) $("refusal").textContent = `${name} was not stopped: ${await answer.text()}`;
+  } catch {
+    $("refusal").textContent = `${name} was not stopped: weir does not answer`;
+  }
 };
 
 follow();
+// What is behind the clock falls further behind while nothing comes.
+setInterval(soon, 1_000);
