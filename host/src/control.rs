@@ -26,8 +26,8 @@ use crate::observe::telemetry;
 
 /// Connections at a time; further ones are closed at once. More would be more threads; fewer would lock out a second viewer with many tabs.
 const MAX_CONNECTIONS: usize = 64;
-/// How often a viewer that has nothing to hear hears that the connection lives.
-const HEARTBEAT: Duration = Duration::from_secs(10);
+/// How often a viewer that has nothing to hear of epochs hears of the log, and that the connection lives.
+const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How often a viewer is told of what is new at most.
 const NEWS_EVERY: Duration = Duration::from_millis(200);
 

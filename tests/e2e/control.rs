@@ -192,6 +192,37 @@ fn strangers_are_turned_away_and_cost_nothing() {
 }
 
 #[test]
+fn two_sources_of_one_topic_have_a_lag_each_and_a_name_that_runs_twice_is_not_stopped_by_guess() {
+    let mut host = Host::new();
+    let file = host.pipeline("ticks", &host.listening(""));
+    let text = std::fs::read_to_string(&file).unwrap();
+    let second = "[[source]]\nid = \"more\"\nrate = { rows_per_second = 10 }\nevent_time = { column = \"timestamp\", watermark = \"1 second\" }\n\n[[step]]";
+    std::fs::write(&file, text.replacen("[[step]]", second, 1).replace("input = \"ticks\"", "input = [\"ticks\", \"more\"]")).unwrap();
+    host.run(&file);
+    host.epoch("ticks", 5);
+    let metrics = host.get("/metrics");
+    let mut series: Vec<&str> = metrics.lines().filter(|line| !line.starts_with('#')).map(|line| line.rsplit_once(' ').unwrap().0).collect();
+    series.sort_unstable();
+    let twice = series.windows(2).find(|two| two[0] == two[1]);
+    assert_eq!(twice, None);
+    assert!(metrics.contains("source=\"ticks\"") && metrics.contains("source=\"more\"") && metrics.contains("declared_by=\"more\""), "{metrics}");
+
+    let elsewhere = std::fs::read_to_string(&file).unwrap().replace("../state/", "../elsewhere/").replace(&host.listening(""), "");
+    let twin = file.with_file_name("twin.toml");
+    std::fs::write(&twin, elsewhere).unwrap();
+    let mut other = host.command(&["run", twin.to_str().unwrap()]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    eventually("both run", || (text_of(&host, &["ps"]).matches(" running ").count() == 2).then_some(()));
+    let said = stderr(&host.ask(&["stop", "ticks"]));
+    other.kill().and_then(|()| other.wait()).unwrap();
+    assert!(said.contains("runs in the processes") && said.contains(&other.id().to_string()), "{said}");
+    assert!(host.ask(&["stop", "ticks"]).status.success());
+}
+
+fn text_of(host: &Host, args: &[&str]) -> String {
+    text(&host.ask(args))
+}
+
+#[test]
 fn one_pipeline_that_fails_does_not_stop_the_others() {
     let mut host = Host::new();
     host.pipeline("good", &host.listening(""));

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -98,6 +98,29 @@ test("it fits a phone, and the dark", async () => {
   assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), "it scrolls sideways");
   if (screenshots) await page.screenshot({ path: join(screenshots, "phone.png"), fullPage: true });
   await page.setViewportSize({ width: 1200, height: 1000 });
+});
+
+test("with a token it loads and follows, too", async () => {
+  const [token, other] = ["a+b/c d%=&x", await free()];
+  const lone = join(folder, "locked");
+  mkdirSync(lone);
+  const text = readFileSync(join(folder, "ticks.toml"), "utf8").replace('name = "ticks"', 'name = "locked"');
+  writeFileSync(join(lone, "locked.toml"), text.replace(/control = .*/, `control = { listen = "127.0.0.1:${other}", token = "${token}" }`));
+  const locked = spawn(process.env.WEIR_BIN, ["run", join(lone, "locked.toml")], { stdio: "ignore", env: { ...process.env, XDG_RUNTIME_DIR: lone } });
+  const tab = await browser.newPage();
+  try {
+    const url = `http://127.0.0.1:${other}/?token=${encodeURIComponent(token)}`;
+    await eventually("weir listens", () => fetch(url).then((answer) => answer.ok, () => false));
+    await tab.goto(url);
+    await eventually("epochs", async () => Number(await tab.getByTestId("epoch").evaluate((element) => element.firstChild.textContent).catch(() => 0)) > 2);
+    await tab.getByTestId("stop").click();
+    await tab.getByTestId("stop").click();
+    await ended(locked);
+    assert.equal(locked.exitCode, 0);
+  } finally {
+    locked.kill("SIGKILL");
+    await tab.close();
+  }
 });
 
 test("it survives a restart of weir", async () => {

@@ -125,19 +125,35 @@ pub(super) fn status(args: &StatusArgs) -> anyhow::Result<ExitCode> {
 
 pub(super) fn stop(args: &StopArgs) -> anyhow::Result<ExitCode> {
     let found = args.whom.find()?;
-    let Some(pipeline) = found.iter().find(|found| found.text("name") == args.name) else { return Err(unknown(&args.name, &found)) };
+    let named: Vec<&Found> = found.iter().filter(|found| found.text("name") == args.name && found.runs()).collect();
+    let pipeline = match named.as_slice() {
+        [one] => *one,
+        [] => return Err(unknown(&args.name, &found)),
+        several => {
+            let processes: Vec<String> = several.iter().map(|found| found.pid.to_string()).collect();
+            bail!("pipeline `{}` runs in the processes {}: end one of them with SIGTERM, or ask one with `--url`", args.name, processes.join(", "))
+        }
+    };
     pipeline.process.post(&format!("/pipelines/{}/stop", args.name))?;
+    let mut stopped = false;
     for _ in 0..PATIENCE.as_millis() / LOOK.as_millis() {
         rest(LOOK);
         // A process whose last pipeline has stopped answers no more.
-        let Ok(now) = pipeline.process.get("/pipelines") else { break };
-        let state = each(&now).find(|about| about.get("name").and_then(Value::as_str) == Some(&args.name)).and_then(|about| about.get("state")?.as_str());
-        if !matches!(state, Some("starting" | "running")) {
+        let Ok(now) = pipeline.process.get("/pipelines") else {
+            stopped = true;
             break;
+        };
+        let Some(now) = each(&now).find(|about| about.get("name").and_then(Value::as_str) == Some(&args.name)) else { break };
+        match now.get("state").and_then(Value::as_str) {
+            Some("starting" | "running") => {}
+            Some("failed") => bail!("pipeline `{}` has failed: {}", args.name, now.get("error").and_then(Value::as_str).unwrap_or_default()),
+            _ => {
+                stopped = true;
+                break;
+            }
         }
     }
-    let still = args.whom.find()?.iter().any(|found| found.text("name") == args.name && matches!(found.text("state").as_str(), "starting" | "running"));
-    if still {
+    if !stopped {
         bail!("pipeline `{}` still finishes its epoch after {} s; it stops when that is done", args.name, PATIENCE.as_secs());
     }
     say(format_args!("{} has stopped", args.name))?;
@@ -170,6 +186,10 @@ impl Whom {
 }
 
 impl Found {
+    fn runs(&self) -> bool {
+        matches!(self.text("state").as_str(), "starting" | "running")
+    }
+
     fn text(&self, key: &str) -> String {
         self.about.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
     }

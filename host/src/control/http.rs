@@ -1,9 +1,12 @@
 //! As much of HTTP/1.1 as the control API needs: one request a connection, and what is refused before it is looked at. httparse reads the head.
 
+use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
+
+use percent_encoding::percent_decode_str;
 
 use super::is_address;
 use crate::epoch::clock::Stopwatch;
@@ -94,9 +97,17 @@ impl Request {
     }
 
     /// The token of the header, or of the address, where a browser can't set the header.
-    fn token(&self) -> Option<&str> {
-        let bearer = self.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
-        bearer.or_else(|| self.query.split('&').find_map(|pair| pair.strip_prefix("token=")))
+    fn token(&self) -> Cow<'_, [u8]> {
+        if let Some(bearer) = self.header("authorization").and_then(|value| value.strip_prefix("Bearer ")) {
+            return Cow::Borrowed(bearer.as_bytes());
+        }
+        let asked = self.query.split('&').find_map(|pair| pair.strip_prefix("token="));
+        percent_decode_str(asked.unwrap_or_default()).into()
+    }
+
+    /// Whether it asks for a part of the page that is the same for everybody. A browser asks for those without the token of the page's address.
+    fn is_for_a_static_file(&self) -> bool {
+        self.method == "GET" && matches!(self.path.as_str(), "/page.js" | "/page.css")
     }
 }
 
@@ -161,8 +172,7 @@ pub(super) fn refusal(door: &Door, request: &Request) -> Option<Answer> {
     if request.header("origin").is_some_and(|origin| !own(origin)) {
         return Some(Answer::text(403, "a page of another origin may not ask\n"));
     }
-    let shown = request.token().unwrap_or_default();
-    if token.as_ref().is_some_and(|token| !same(token.as_bytes(), shown.as_bytes())) {
+    if token.as_ref().is_some_and(|token| !request.is_for_a_static_file() && !same(token.as_bytes(), &request.token())) {
         return Some(Answer::text(401, "show the token: `Authorization: Bearer ..`, or `?token=..` in a browser\n"));
     }
     if request.method != "GET" {
@@ -270,6 +280,16 @@ mod tests {
         assert_eq!(asked(&locked, "GET /metrics HTTP/1.1\nHost: localhost\nAuthorization: Bearer secre"), 401);
         assert_eq!(asked(&locked, "GET /metrics HTTP/1.1\nHost: localhost\nAuthorization: Bearer secret"), 200);
         assert_eq!(asked(&locked, "GET /?a=b&token=secret HTTP/1.1\nHost: localhost"), 200);
+    }
+
+    #[test]
+    fn a_token_of_an_address_may_be_written_in_percents_and_the_static_files_of_the_page_need_none() {
+        let locked = door(Some("a+b/c d%=&x"));
+        assert_eq!(asked(&locked, "GET /events?token=a%2Bb%2Fc%20d%25%3D%26x HTTP/1.1\nHost: localhost"), 200);
+        assert_eq!(asked(&locked, "GET /events?token=a+b HTTP/1.1\nHost: localhost"), 401);
+        assert_eq!(asked(&locked, "GET /page.js HTTP/1.1\nHost: localhost"), 200);
+        assert_eq!(asked(&locked, "GET /page.css HTTP/1.1\nHost: evil.example"), 403);
+        assert_eq!(asked(&locked, "GET / HTTP/1.1\nHost: localhost"), 401);
     }
 
     #[test]

@@ -124,16 +124,20 @@ impl Pipeline<'_> {
         self.gauge("weir_epoch", "The last epoch.", &[], last.batch_id);
         let ended = seconds_of(&last.timestamp).unwrap_or_default();
         self.gauge("weir_last_epoch_timestamp_seconds", "When the last epoch began.", &[], ended);
-        for (topic, partition, lag) in last.sources.iter().flat_map(lag) {
-            self.gauge("weir_lag_records", "Records that were there and are not read.", &[("topic", topic), ("partition", partition)], lag);
+        for source in &last.sources {
+            for (topic, partition, lag) in lag(source) {
+                let labels = [("source", source.id.as_str()), ("topic", topic), ("partition", partition)];
+                self.gauge("weir_lag_records", "Records that were there and are not read.", &labels, lag);
+            }
         }
         if let Some(watermark) = last.weir.watermark_after.as_deref().and_then(seconds_of) {
             self.gauge("weir_watermark_timestamp_seconds", "The watermark.", &[], watermark);
             self.gauge("weir_watermark_delay_seconds", "How far the watermark was behind the clock when the last epoch began.", &[], ended - watermark);
         }
-        for (partition, newest) in &last.weir.newest_event_times {
+        let newest = last.weir.newest_event_times.iter().flat_map(|(by, partitions)| partitions.iter().map(move |(partition, newest)| (by, partition, newest)));
+        for (declared_by, partition, newest) in newest {
             let (topic, number) = partition.rsplit_once('/').unwrap_or((partition, ""));
-            let labels = [("topic", topic), ("partition", number)];
+            let labels = [("declared_by", declared_by.as_str()), ("topic", topic), ("partition", number)];
             if let Some(seconds) = seconds_of(newest) {
                 self.gauge("weir_newest_event_timestamp_seconds", "The newest event time of a partition.", &labels, seconds);
             }

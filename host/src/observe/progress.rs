@@ -87,6 +87,8 @@ pub struct StateOperator {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SourceProgress {
+    /// Its id in the document.
+    pub id: String,
     /// Such as `KafkaV2[Subscribe[ad-events]]`.
     pub description: String,
     /// Where the epoch began, by topic and partition.
@@ -145,9 +147,10 @@ pub struct Own {
     /// Partitions that are idle, as `topic/number`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub idle_partitions: Vec<String>,
-    /// The newest event time of each partition, as `topic/number`: what holds the watermark back is the oldest of them that is not idle.
+    /// The newest event time of each partition, as `topic/number`, by the source or step that declares the event time: what holds its watermark back is the oldest of
+    /// them that is not idle.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub newest_event_times: BTreeMap<String, String>,
+    pub newest_event_times: BTreeMap<String, BTreeMap<String, String>>,
     /// Microseconds by stage, as the epoch waited for it. Decoding, and transforms behind a source, happen while it reads.
     pub stage_us: BTreeMap<&'static str, u64>,
     /// CPU time by stage, in microseconds, of the threads that worked on it; steps have their own. The threads of librdkafka and RocksDB are not in it.

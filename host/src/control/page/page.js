@@ -96,7 +96,7 @@ function drawTabs(chosen) {
 }
 
 const lagOf = (source) => Object.entries(source.latestOffset).flatMap(([topic, partitions]) =>
-  Object.entries(partitions).map(([number, latest]) => ({ name: `${topic}/${number}`, end: source.endOffset[topic]?.[number] ?? 0, lag: Math.max(0, latest - (source.endOffset[topic]?.[number] ?? 0)) })));
+  Object.entries(partitions).map(([number, latest]) => ({ source: source.id, name: `${topic}/${number}`, end: source.endOffset[topic]?.[number] ?? 0, lag: Math.max(0, latest - (source.endOffset[topic]?.[number] ?? 0)) })));
 
 function drawHead(pipeline, last, epochs) {
   $("name").textContent = pipeline.name;
@@ -168,13 +168,18 @@ function drawBars(epochs) {
   }
 }
 
+/** The newest event time of a partition: as its source declares it, or else a step behind it. */
+const newestOf = (last, { source, name }) => {
+  const declared = last.weir.newestEventTimes ?? {};
+  return (declared[source] ?? Object.values(declared).find((times) => times[name]))?.[name];
+};
 const cell = (text, number) => make("td", number ? { class: "n" } : {}, text);
 
 function drawPartitions(last) {
   const all = (last?.sources ?? []).flatMap(lagOf);
   const most = Math.max(1, ...all.map((one) => one.lag));
   const idle = new Set(last?.weir.idlePartitions ?? []);
-  $("partitions").replaceChildren(...all.map((one) => make("tr", {}, cell(one.name + (idle.has(one.name) ? " (idle)" : "")), cell(whole.format(one.end), true), cell(time(last.weir.newestEventTimes?.[one.name]), true), cell(count(one.lag), true),
+  $("partitions").replaceChildren(...all.map((one) => make("tr", {}, cell(one.name + (idle.has(one.name) ? " (idle)" : "")), cell(whole.format(one.end), true), cell(time(newestOf(last, one)), true), cell(count(one.lag), true),
     make("td", {}, make("meter", { min: 0, max: most, value: one.lag, "aria-label": `lag of ${one.name}` })))));
 }
 

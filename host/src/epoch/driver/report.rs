@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Driver, Made};
 use crate::epoch::commit::Draft;
-use crate::epoch::graph::{Graph, Target};
+use crate::epoch::graph::{Graph, SourceNode, Target};
 use crate::epoch::plan::SourcePlan;
 use crate::failpoint;
 use crate::observe::progress::{Offsets, Own, Progress, SinkProgress, SourceProgress, rate};
@@ -58,7 +58,7 @@ impl Driver {
         let pace = self.paced(&made, rows, Duration::from_micros(duration_us));
         let rates = |rows: u64| (since_last.and_then(|since| rate(rows, since)), rate(rows, millis));
         let sources = self.parts.graph.sources.iter().zip(&made.plan.sources).zip(&made.stats.input_rows);
-        let sources = sources.map(|((node, plan), rows)| source_progress(node.source.description(), plan, *rows, rates(*rows)));
+        let sources = sources.map(|((node, plan), rows)| source_progress(node, plan, *rows, rates(*rows)));
         let record = prepared.record();
         let progress = Progress {
             id: record.lineage.clone(),
@@ -103,8 +103,8 @@ impl Driver {
         if record.epoch == 0 || self.parts.progress.tells_of(&record.lineage, record.epoch) {
             return Ok(());
         }
-        let sources = self.parts.graph.sources.iter().filter_map(|node| Some((node.source.description(), record.sources.get(&node.id)?)));
-        let sources: Vec<_> = sources.map(|(description, source)| retold_source(description, source)).collect();
+        let sources = self.parts.graph.sources.iter().filter_map(|node| Some((node, record.sources.get(&node.id)?)));
+        let sources: Vec<_> = sources.map(|(node, source)| retold_source(node, source)).collect();
         let watermark = |ms: i64| crate::time::Watermark(ms).to_string();
         self.parts.progress.push(Progress {
             id: record.lineage.clone(),
@@ -149,8 +149,11 @@ impl Own {
     /// What the record of an epoch says.
     fn of(record: &EpochRecord) -> Self {
         let EpochCounts { late_rows, null_event_time_rows, lossy_values, ref rejected, .. } = record.counts;
-        let newest = record.event_times.values().flat_map(|times| &times.partitions);
-        let newest = newest.filter_map(|(partition, clock)| Some((partition.clone(), Watermark(clock.newest_event_us?.div_euclid(1_000)).to_string())));
+        let newest = record.event_times.iter().map(|(declared_by, times)| {
+            let time = |us: i64| Watermark(us.div_euclid(1_000)).to_string();
+            let newest = times.partitions.iter().filter_map(|(partition, clock)| Some((partition.clone(), time(clock.newest_event_us?))));
+            (declared_by.clone(), newest.collect())
+        });
         let idle = record.event_times.values().flat_map(|times| &times.partitions).filter(|(_, clock)| clock.idle);
         Self {
             attempt: format!("{:016x}", record.attempt),
@@ -167,7 +170,7 @@ impl Own {
     }
 }
 
-fn retold_source(description: String, source: &SourceRecord) -> SourceProgress {
+fn retold_source(node: &SourceNode, source: &SourceRecord) -> SourceProgress {
     let mut ends = [Offsets::new(), Offsets::new()];
     for (name, range) in &source.partitions {
         let (topic, number) = name.rsplit_once('/').unwrap_or((name, ""));
@@ -177,7 +180,8 @@ fn retold_source(description: String, source: &SourceRecord) -> SourceProgress {
     }
     let [start_offset, end_offset] = ends;
     SourceProgress {
-        description,
+        id: node.id.clone(),
+        description: node.source.description(),
         start_offset,
         latest_offset: end_offset.clone(),
         end_offset,
@@ -188,7 +192,7 @@ fn retold_source(description: String, source: &SourceRecord) -> SourceProgress {
     }
 }
 
-fn source_progress(description: String, plan: &SourcePlan, rows: u64, rates: (Option<f64>, Option<f64>)) -> SourceProgress {
+fn source_progress(node: &SourceNode, plan: &SourcePlan, rows: u64, rates: (Option<f64>, Option<f64>)) -> SourceProgress {
     let behind: Vec<u64> = plan.offers.iter().zip(&plan.ranges).map(|(offer, range)| u64::try_from(offer.end.0 - range.to.0).unwrap_or(0)).collect();
     let mut metrics = BTreeMap::new();
     if let (Some(min), Some(max)) = (behind.iter().min(), behind.iter().max()) {
@@ -199,7 +203,8 @@ fn source_progress(description: String, plan: &SourcePlan, rows: u64, rates: (Op
         metrics.insert("minOffsetsBehindLatest", min.to_string());
     }
     SourceProgress {
-        description,
+        id: node.id.clone(),
+        description: node.source.description(),
         start_offset: offsets(plan.ranges.iter().map(|range| (&range.partition, range.from))),
         end_offset: offsets(plan.ranges.iter().map(|range| (&range.partition, range.to))),
         latest_offset: offsets(plan.offers.iter().map(|offer| (&offer.partition, offer.end))),
