@@ -66,6 +66,17 @@ fn a_demo_without_its_plugin_says_what_builds_it() {
 }
 
 #[test]
+fn a_demo_whose_page_has_no_place_says_so() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let done =
+        Command::new(binary().unwrap()).current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).args(["demo", "--listen", &address]).output().unwrap();
+    assert_eq!(done.status.code(), Some(1));
+    let said = stderr(&done);
+    assert!(said.contains(&format!("`--listen {address}`")) && said.contains("take another address"), "{said}");
+}
+
+#[test]
 fn weir_broker_serves_any_client_until_it_is_told_to_end() {
     let command = ["--log", "warn", "broker", "--listen", "127.0.0.1:0"];
     let mut broker = Killed(Command::new(binary().unwrap()).args(command).stdout(Stdio::piped()).spawn().unwrap());
@@ -80,6 +91,8 @@ fn weir_broker_serves_any_client_until_it_is_told_to_end() {
     consumer.subscribe(&["greetings"]).unwrap();
     let record = eventually("the record comes back", || consumer.poll(Duration::from_millis(200)).and_then(Result::ok).map(|record| record.detach()));
     assert_eq!(record.payload(), Some(b"hello".as_slice()));
+    // IMPORTANT: a consumer that closes after its broker has gone waits for its session's 45 s.
+    drop((record, consumer));
     signal(&broker.0, libc::SIGTERM);
     assert!(broker.0.wait().unwrap().success());
 }

@@ -76,12 +76,13 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let topic = Topic::open(&brokers, "ad-events", 4, Duration::ZERO)?;
     let (generator, end_of_stream) = generate(events, topic)?;
     let board = Arc::new(Board::default());
-    let (_socket, page) = control::serve(&board, Some((args.listen.clone(), None))).context("take another address with `--listen`")?;
+    let (_socket, page) = control::serve(&board, Some((args.listen.clone(), None))).with_context(|| format!("the demo's page, `--listen {}`", args.listen))?;
     let (pipeline, stop) = pipeline(document, super::engine()?, Arc::clone(&board))?;
     let end = args.seconds.map_or_else(|| "Ctrl-C ends it.".to_owned(), |seconds| format!("It ends after {seconds} s."));
-    say(format_args!("A Kafka broker in memory at {brokers}, {RATE:.0} made-up ad events a second, and a pipeline that"))?;
-    say(format_args!("counts them by the minute of their event time, which began an hour ago and runs {SPEED:.0} times as fast"))?;
-    say(format_args!("as the clock. Rows appear as they are committed, those with most revenue first. {end}\n"))?;
+    say(format_args!("A Kafka broker in memory at {brokers}, {RATE:.0} made-up ad events a second, and"))?;
+    say(format_args!("a pipeline that counts them by the minute of their event time, in UTC, which"))?;
+    say(format_args!("began an hour ago and runs {SPEED:.0} times as fast as the clock. Rows appear when"))?;
+    say(format_args!("they are committed, those with most revenue first. {end}\n"))?;
 
     if let Some(page) = page {
         say(format_args!("The page: http://{page}\n"))?;

@@ -7,9 +7,11 @@ use terminal_size::{Height, Width, terminal_size};
 
 use super::tally::{Row, Totals, Windows};
 
-const HEADER: &str = "window (UTC)  event       country  format             events   avg revenue  total revenue";
-/// Lines of a screen that are no rows: the headers, the status, and one for each of three windows.
+const HEADER: &str = "window  event       country  format          events  avg revenue  total revenue";
+/// Lines of a screen that are no rows: the header, the status, one behind each of three windows, and those that stood there before.
 const OTHER_LINES: usize = 11;
+/// On a screen of fewer lines three windows would scroll away, and what has scrolled can't be drawn over: there is one.
+const LINES_OF_THREE: usize = 12;
 
 /// Where the demo draws.
 pub(super) struct Screen {
@@ -35,11 +37,12 @@ impl Screen {
         }
         let (width, height) = terminal_size().map_or((100, 30), |(Width(width), Height(height))| (usize::from(width), usize::from(height)));
         let rows = (height.saturating_sub(OTHER_LINES) / 3).clamp(1, 6);
+        let shown = if height < LINES_OF_THREE { 1 } else { 3 };
         let mut lines = vec![format!("\x1b[2m{}\x1b[0m", cut(HEADER, width))];
-        for (groups, top) in windows.top(rows) {
+        for (groups, top) in windows.top(rows).into_iter().take(shown) {
             lines.extend(top.iter().map(|row| cut(&text(row), width)));
             let more = groups.saturating_sub(top.len());
-            lines.push(if more > 0 { format!("\x1b[2m{}\x1b[0m", cut(&format!("              and {more} groups more"), width)) } else { String::new() });
+            lines.push(if more > 0 { format!("\x1b[2m{}\x1b[0m", cut(&format!("        and {more} groups more"), width)) } else { String::new() });
         }
         lines.extend([String::new(), format!("\x1b[1m{}\x1b[0m", cut(&status(totals), width))]);
         let mut screen = if self.drawn > 0 { format!("\x1b[{}A\x1b[J", self.drawn) } else { String::new() };
@@ -64,16 +67,16 @@ impl Screen {
 }
 
 fn status(totals: &Totals) -> String {
-    let Totals { epoch, read, late, rejected, lag, rate, watermark, .. } = totals;
+    let Totals { epoch, late, rejected, lag, rate, watermark, .. } = totals;
     let watermark = watermark.as_deref().and_then(time_of_day).unwrap_or("-");
-    format!("epoch {epoch} | {rate:.0} records/s, {read} read | watermark {watermark} | lag {lag} | late {late} | rejected {rejected}")
+    format!("epoch {epoch} | {rate:.0} records/s | watermark {watermark} | lag {lag} | late {late} | rejected {rejected}")
 }
 
 fn text(row: &Row) -> String {
     let number = |number: Option<f64>| number.map_or_else(|| "-".to_owned(), |number| format!("{number:.4}"));
     let Row { window_start, event_type, country, ad_format, event_count, avg_revenue, total_revenue } = row;
     let start = time_of_day(window_start).and_then(|time| time.get(..5)).unwrap_or(window_start);
-    format!("{start:<12}  {event_type:<10}  {country:<7}  {ad_format:<16} {event_count:>8} {:>13} {:>14}", number(*avg_revenue), number(*total_revenue))
+    format!("{start:<6}  {event_type:<10}  {country:<7}  {ad_format:<14}  {event_count:>6}  {:>11}  {:>13}", number(*avg_revenue), number(*total_revenue))
 }
 
 /// `02:04:08` of `2025-12-16T02:04:08.891Z`.

@@ -1,6 +1,6 @@
 //! What the demo knows of its pipeline: the rows that its reader has seen, by window, and what the progress records add up to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
@@ -27,7 +27,9 @@ pub(super) struct Row {
 #[derive(Debug, Default)]
 pub(super) struct Windows {
     rows: BTreeMap<String, BTreeMap<(String, String, String), Row>>,
-    seen: u64,
+    /// The starts of all windows that have been seen, the ones that are no longer kept too: a late row must not make a new one of them. A window of a minute of
+    /// event time is one entry, ten a minute of the demo.
+    seen: BTreeSet<String>,
     /// Rows that have come in all.
     pub(super) delivered: u64,
 }
@@ -37,10 +39,8 @@ impl Windows {
     pub(super) fn take(&mut self, record: &[u8]) -> anyhow::Result<()> {
         let row: Row = serde_json::from_slice(record)?;
         self.delivered += 1;
-        let window = self.rows.entry(row.window_start.clone()).or_insert_with(|| {
-            self.seen += 1;
-            BTreeMap::new()
-        });
+        self.seen.insert(row.window_start.clone());
+        let window = self.rows.entry(row.window_start.clone()).or_default();
         window.insert((row.event_type.clone(), row.country.clone(), row.ad_format.clone()), row);
         while self.rows.len() > WINDOWS {
             self.rows.pop_first();
@@ -49,8 +49,8 @@ impl Windows {
     }
 
     /// How many windows have been seen.
-    pub(super) fn count(&self) -> u64 {
-        self.seen
+    pub(super) fn count(&self) -> usize {
+        self.seen.len()
     }
 
     /// The newest windows, newest first, each with its number of groups and its `top` rows with the most revenue.
@@ -159,6 +159,15 @@ mod tests {
         let top = windows.top(1);
         assert_eq!(top.iter().map(|(groups, rows)| (*groups, rows[0].event_count)).collect::<Vec<_>>(), [(2, 9), (1, 3), (1, 2)]);
         assert_eq!((windows.count(), windows.delivered), (4, 6));
+    }
+
+    #[test]
+    fn a_row_of_a_window_that_is_no_longer_shown_is_no_new_window() {
+        let mut windows = Windows::default();
+        for minute in [0, 1, 2, 3, 0, 0] {
+            windows.take(&record(minute, "UK", 1)).unwrap();
+        }
+        assert_eq!(windows.count(), 4);
     }
 
     #[test]
