@@ -268,6 +268,7 @@ fn long_requests_of_many_clients_wait_for_each_other() {
             stream
         })
         .collect();
+    // That nothing is taken has no event to wait for.
     std::thread::sleep(Duration::from_millis(300));
     let peak = PEAK.load(Ordering::Relaxed) - before;
     assert!(peak < 40 * MEGABYTE, "{} MB for 30 requests of 8 MB", peak / MEGABYTE);
@@ -275,16 +276,25 @@ fn long_requests_of_many_clients_wait_for_each_other() {
     assert!(serves(broker.address()));
 }
 
+/// Waits until the broker has heard of so many connections.
+fn await_connections(broker: &RunningBroker, count: usize) {
+    let began = Instant::now();
+    while broker.stats().connections != count {
+        assert!(began.elapsed() < Duration::from_secs(10), "there are {} connections, not {count}", broker.stats().connections);
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn there_are_never_more_connections_than_allowed() {
     let _alone = alone();
     let broker = start(Config { max_connections: 3, ..small() });
     let held: Vec<TcpStream> = (0..3).map(|_| connect(broker.address())).collect();
-    std::thread::sleep(Duration::from_millis(50));
+    await_connections(&broker, 3);
     assert_eq!(until_closed(&mut connect(broker.address())), Vec::<u8>::new());
     assert_eq!(broker.stats().connections, 3);
     drop(held);
-    std::thread::sleep(Duration::from_millis(50));
+    await_connections(&broker, 0);
     assert!(serves(broker.address()));
 }
 

@@ -53,7 +53,7 @@ enum Verb {
     Run(run::RunArgs),
     /// List the pipelines that run.
     Ps(processes::PsArgs),
-    /// Show what pipelines do: rows, lag, watermark, steps, the last epochs.
+    /// Show what pipelines do: rows, lag, watermark, steps, the last epoch.
     Status(processes::StatusArgs),
     /// Ask a pipeline to finish its epoch and stop, and wait until it has.
     Stop(processes::StopArgs),

@@ -3,7 +3,7 @@
 
 mod kafka;
 mod screen;
-mod tally;
+mod windows;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,20 +17,18 @@ use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use weir::control;
 use weir::epoch::clock::{Clock as _, Stop, Stopwatch, SystemClock};
-use weir::epoch::driver::{Ended, Until};
 use weir::epoch::recovery::Start;
 use weir::generate::{AdEvents, Shape, Share};
-use weir::launch::outline::Outline;
-use weir::launch::{self, Ports, Surroundings};
-use weir::observe::board::{About, Board, State};
-use weir::plugin::Engine;
+use weir::launch;
+use weir::observe::board::{Board, Totals};
 use weir_broker::{Broker, Config};
 
 use self::kafka::Reader;
 use self::screen::Screen;
-use self::tally::{ProgressFile, Totals, Windows};
+use self::windows::Windows;
 use super::generate::{self, Pace, Sent, Topic};
 use super::output::say;
+use super::run::{self, Job};
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
@@ -77,7 +75,7 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let (generator, end_of_stream) = generate(events, topic)?;
     let board = Arc::new(Board::default());
     let (_socket, page) = control::serve(&board, Some((args.listen.clone(), None))).with_context(|| format!("the demo's page, `--listen {}`", args.listen))?;
-    let (pipeline, stop) = pipeline(document, super::engine()?, Arc::clone(&board))?;
+    let (pipeline, stop) = pipeline(&document, &board)?;
     let end = args.seconds.map_or_else(|| "Ctrl-C ends it.".to_owned(), |seconds| format!("It ends after {seconds} s."));
     say(format_args!("A Kafka broker in memory at {brokers}, {RATE:.0} made-up ad events a second, and"))?;
     say(format_args!("a pipeline that counts them by the minute of their event time, in UTC, which"))?;
@@ -87,23 +85,22 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     if let Some(page) = page {
         say(format_args!("The page: http://{page}\n"))?;
     }
-    let mut show =
-        Show { reader: Reader::new(&brokers, "ad-stats")?, screen: Screen::new(), windows: Windows::default(), totals: Totals::default(), since: None };
-    let mut progress = ProgressFile::new(folder.path().join("state").join("progress.jsonl"));
+    let reader = Reader::new(&brokers, "ad-stats")?;
+    let mut show = Show { board, reader, screen: Screen::new(), windows: Windows::default(), totals: Totals::default(), drawn: None };
     let began = Stopwatch::start();
     let over = || asked.load(Ordering::Relaxed) || args.seconds.is_some_and(|seconds| began.elapsed() >= Duration::from_secs(seconds));
     while !over() && !pipeline.is_finished() && !generator.is_finished() {
-        show.step(&mut progress)?;
+        show.step()?;
     }
     end_of_stream.store(true, Ordering::Relaxed);
     let sent = joined(generator, "the generator")?;
     let drain = Stopwatch::start();
-    while !pipeline.is_finished() && show.totals.read < sent.records && drain.elapsed() < DRAIN {
-        show.step(&mut progress)?;
+    while !pipeline.is_finished() && show.totals.input_rows < sent.records && drain.elapsed() < DRAIN {
+        show.step()?;
     }
     stop.ask();
     joined(pipeline, "the pipeline")?;
-    show.rest(&mut progress)?;
+    show.rest()?;
     summary(&sent, &show, began.elapsed())?;
     // IMPORTANT: the last client goes before the broker does.
     drop(show);
@@ -113,18 +110,20 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
 
 /// What is on the screen, and where it comes from.
 struct Show {
+    board: Arc<Board>,
     reader: Reader,
     screen: Screen,
     windows: Windows,
     totals: Totals,
-    /// When it was drawn last.
-    since: Option<Stopwatch>,
+    /// Since it was drawn last.
+    drawn: Option<Stopwatch>,
 }
 
 impl Show {
     /// Looks for news, and shows them.
-    fn step(&mut self, progress: &mut ProgressFile) -> anyhow::Result<()> {
-        let news = progress.follow(&mut self.totals)?;
+    fn step(&mut self) -> anyhow::Result<()> {
+        let before = self.totals.epochs;
+        self.look();
         if let Some(record) = self.reader.next(LOOK) {
             self.windows.take(&record)?;
             // What has come with it is there already.
@@ -132,19 +131,25 @@ impl Show {
                 self.windows.take(&record)?;
             }
         }
-        let due = self.screen.in_place() && self.since.is_none_or(|since| since.elapsed() >= DRAWN_EVERY);
-        if due || (news && !self.screen.in_place()) {
-            self.since = Some(Stopwatch::start());
+        let due = self.screen.in_place() && self.drawn.is_none_or(|drawn| drawn.elapsed() >= DRAWN_EVERY);
+        if due || (self.totals.epochs > before && !self.screen.in_place()) {
+            self.drawn = Some(Stopwatch::start());
             self.screen.draw(&self.windows, &self.totals)?;
         }
         Ok(())
     }
 
+    fn look(&mut self) {
+        if let Some((_, _, totals)) = self.board.totals().pop() {
+            self.totals = totals;
+        }
+    }
+
     /// What has come since: all rows that were written, as far as they come soon.
-    fn rest(&mut self, progress: &mut ProgressFile) -> anyhow::Result<()> {
+    fn rest(&mut self) -> anyhow::Result<()> {
         let waited = Stopwatch::start();
-        progress.follow(&mut self.totals)?;
-        while self.windows.delivered < self.totals.written && waited.elapsed() < DRAIN {
+        self.look();
+        while self.windows.delivered < self.totals.output_rows && waited.elapsed() < DRAIN {
             if let Some(record) = self.reader.next(LOOK) {
                 self.windows.take(&record)?;
             }
@@ -184,29 +189,10 @@ fn generate(mut events: AdEvents, mut topic: Topic) -> anyhow::Result<(JoinHandl
 }
 
 /// Runs the pipeline until it is told to stop.
-fn pipeline(document: PathBuf, engine: Engine, board: Arc<Board>) -> anyhow::Result<(JoinHandle<anyhow::Result<Ended>>, Stop)> {
-    let stop = Stop::default();
-    let (clock, asked) = (SystemClock::new(stop.clone()), stop.clone());
-    let work = move || {
-        let checked = launch::read(&document)?;
-        let plan = launch::open(&checked, &engine)?;
-        let outline = serde_json::to_value(Outline::new(&plan, checked.spec()))?;
-        let about = About { name: checked.spec().name.value.clone(), file: document.display().to_string(), weight: 1, outline };
-        let publisher = board.add(about, asked);
-        let surroundings = Surroundings {
-            clock: Box::new(clock),
-            start: Start::Ordinary,
-            ports: Ports::default(),
-            state_dir: checked.spec().state_dir(),
-            trigger: None,
-            tap: None,
-            publisher: Some(publisher.clone()),
-        };
-        let mut driver = launch::launch(plan, surroundings)?;
-        publisher.state(State::Running, None);
-        driver.run(Until::Done)
-    };
-    let thread = std::thread::Builder::new().name("demo".to_owned()).spawn(work).context("start the pipeline's thread")?;
+fn pipeline(document: &Path, board: &Arc<Board>) -> anyhow::Result<(JoinHandle<anyhow::Result<()>>, Stop)> {
+    let job = Job::open(document, &launch::read(document)?, &super::engine()?, board, Start::Ordinary)?;
+    let stop = job.stop.clone();
+    let thread = std::thread::Builder::new().name("demo".to_owned()).spawn(|| run::drive(job)).context("start the pipeline's thread")?;
     Ok((thread, stop))
 }
 
@@ -217,11 +203,11 @@ fn joined<T>(thread: JoinHandle<anyhow::Result<T>>, what: &str) -> anyhow::Resul
 fn summary(sent: &Sent, show: &Show, took: Duration) -> anyhow::Result<()> {
     let (totals, windows) = (&show.totals, &show.windows);
     let weir = std::env::current_exe().map_or_else(|_| "weir".to_owned(), |path| path.display().to_string());
-    say(format_args!("\nIn {:.0} s and {} epochs, exactly once:", took.as_secs_f64(), totals.epoch))?;
-    say(format_args!("  read       {:>8} of {} records sent", totals.read, sent.records))?;
+    say(format_args!("\nIn {:.0} s and {} epochs, exactly once:", took.as_secs_f64(), totals.epochs))?;
+    say(format_args!("  read       {:>8} of {} records sent", totals.input_rows, sent.records))?;
     say(format_args!("  delivered  {:>8} rows of {} one-minute windows, to the topic `ad-stats`", windows.delivered, windows.count()))?;
-    say(format_args!("  rejected   {:>8} records, each with its reason in the topic `ad-events.dead`", totals.rejected))?;
-    say(format_args!("  late       {:>8} records: their windows were closed", totals.late))?;
+    say(format_args!("  rejected   {:>8} records, each with its reason in the topic `ad-events.dead`", totals.rejected_rows()))?;
+    say(format_args!("  late       {:>8} records: their windows were closed", totals.late_rows))?;
     say("\nWhat to try next:")?;
     say(format_args!("  {weir} plan plugins/ad-events/pipeline.toml"))?;
     say(format_args!("  {weir} test plugins/ad-events/pipeline.toml plugins/ad-events/fixtures/*.jsonl"))?;

@@ -16,6 +16,7 @@ use weir::launch::outline::Outline;
 use weir::launch::{self, OpenedPlan, Ports, Surroundings};
 use weir::observe::board::{About, Board, Publisher, State};
 use weir::pipeline::{self, Checked};
+use weir::plugin::Engine;
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
@@ -28,14 +29,26 @@ pub(crate) struct RunArgs {
 }
 
 /// A pipeline that is about to run.
-struct Job {
+pub(super) struct Job {
     name: String,
     plan: OpenedPlan,
     state_dir: PathBuf,
     weight: u32,
-    stop: Stop,
+    /// Asks it to stop.
+    pub(super) stop: Stop,
     publisher: Publisher,
     start: Start,
+}
+
+impl Job {
+    /// Opens a pipeline's plugins, and puts it on the board.
+    pub(super) fn open(file: &Path, checked: &Checked, engine: &Engine, board: &Arc<Board>, start: Start) -> anyhow::Result<Self> {
+        let (plan, spec, stop) = (launch::open(checked, engine)?, checked.spec(), Stop::default());
+        let (name, weight) = (spec.name.value.clone(), spec.weight);
+        let outline = serde_json::to_value(Outline::new(&plan, spec))?;
+        let publisher = board.add(About { name: name.clone(), file: file.display().to_string(), weight, outline }, stop.clone());
+        Ok(Self { name, plan, state_dir: spec.state_dir(), weight, stop, publisher, start })
+    }
 }
 
 pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
@@ -49,21 +62,8 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let listen = listen(&files, &checked)?;
     let engine = super::engine()?;
     let board = Arc::new(Board::default());
-    let mut jobs = Vec::new();
-    for (file, checked) in files.iter().zip(&checked) {
-        let (plan, spec, stop) = (launch::open(checked, &engine)?, checked.spec(), Stop::default());
-        let outline = serde_json::to_value(Outline::new(&plan, spec))?;
-        let about = About { name: spec.name.value.clone(), file: file.display().to_string(), weight: spec.weight, outline };
-        jobs.push(Job {
-            name: spec.name.value.clone(),
-            plan,
-            state_dir: spec.state_dir(),
-            weight: spec.weight,
-            publisher: board.add(about, stop.clone()),
-            stop,
-            start: if args.new { Start::New } else { Start::Ordinary },
-        });
-    }
+    let start = if args.new { Start::New } else { Start::Ordinary };
+    let jobs = files.iter().zip(&checked).map(|(file, checked)| Job::open(file, checked, &engine, &board, start)).collect::<anyhow::Result<Vec<_>>>()?;
     stop_on_signals(jobs.iter().map(|job| job.stop.clone()).collect())?;
     let _socket = control::serve(&board, listen)?;
     match jobs.len() {
@@ -100,7 +100,7 @@ fn side_by_side(jobs: Vec<Job>) -> anyhow::Result<ExitCode> {
 }
 
 /// Runs a pipeline, and tells how it went.
-fn drive(job: Job) -> anyhow::Result<()> {
+pub(super) fn drive(job: Job) -> anyhow::Result<()> {
     let Job { name, plan, state_dir, stop, publisher, start, .. } = job;
     let surroundings = Surroundings {
         clock: Box::new(SystemClock::new(stop)),

@@ -125,7 +125,7 @@ impl Pipeline<'_> {
         let ended = seconds_of(&last.timestamp).unwrap_or_default();
         self.gauge("weir_last_epoch_timestamp_seconds", "When the last epoch began.", &[], ended);
         for source in &last.sources {
-            for (topic, partition, lag) in lag(source) {
+            for (topic, partition, lag) in source.lag() {
                 let labels = [("source", source.id.as_str()), ("topic", topic), ("partition", partition)];
                 self.gauge("weir_lag_records", "Records that were there and are not read.", &labels, lag);
             }
@@ -154,16 +154,6 @@ impl Pipeline<'_> {
     }
 }
 
-/// Topic, partition and records behind.
-fn lag(source: &crate::observe::progress::SourceProgress) -> impl Iterator<Item = (&str, &str, i64)> {
-    source.latest_offset.iter().flat_map(|(topic, partitions)| {
-        partitions.iter().filter_map(|(partition, latest)| {
-            let end = source.end_offset.get(topic)?.get(partition)?;
-            Some((topic.as_str(), partition.as_str(), (latest - end).max(0)))
-        })
-    })
-}
-
 /// Seconds since 1970 of an ISO-8601 time.
 fn seconds_of(text: &str) -> Option<f64> {
     Some(text.parse::<jiff::Timestamp>().ok()?.as_millisecond() as f64 / 1e3)
@@ -171,7 +161,19 @@ fn seconds_of(text: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    #[test]
+    fn what_is_made_is_what_the_documentation_names() {
+        let named = |text: &str, before: &str, after: &str| -> BTreeSet<String> {
+            let names = text.split(before).skip(1).filter_map(|rest| rest.split_once(after)).map(|(name, _)| format!("weir_{name}"));
+            names.filter(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')).collect()
+        };
+        let (product, _) = include_str!("metrics.rs").split_once("#[cfg(test)]").unwrap_or_default();
+        assert_eq!(named(product, "\"weir_", "\""), named(include_str!("../../../docs/control.md"), "| `weir_", "`"));
+    }
 
     #[test]
     fn labels_are_escaped_and_the_lines_of_a_metric_stand_together() {

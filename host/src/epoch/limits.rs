@@ -31,8 +31,7 @@ pub struct Pace {
 }
 
 /// A limit, in the order in which they are applied (semantics: a fixed rate first, then the estimated one, then the sizes of an epoch).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Bound {
     /// `max_rate_per_partition`.
     MaxRatePerPartition,
@@ -54,6 +53,12 @@ impl Bound {
             Self::MaxRecords => "max_records",
             Self::MaxEpochBytes => "max_epoch_bytes",
         }
+    }
+}
+
+impl serde::Serialize for Bound {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 

@@ -251,6 +251,12 @@ impl Publisher {
 }
 
 impl Totals {
+    /// Dead letters of all codes.
+    #[must_use]
+    pub fn rejected_rows(&self) -> u64 {
+        self.rejected.values().sum()
+    }
+
     fn add(&mut self, progress: &Progress) {
         let seconds = |us: u64| Duration::from_micros(us).as_secs_f64();
         self.epochs += 1;

@@ -110,6 +110,18 @@ pub struct SourceProgress {
     pub metrics: BTreeMap<&'static str, String>,
 }
 
+impl SourceProgress {
+    /// Records that were there and that the epoch has not read, by topic and partition.
+    pub fn lag(&self) -> impl Iterator<Item = (&str, &str, u64)> {
+        self.latest_offset.iter().flat_map(|(topic, partitions)| {
+            partitions.iter().filter_map(|(partition, latest)| {
+                let end = self.end_offset.get(topic)?.get(partition)?;
+                Some((topic.as_str(), partition.as_str(), u64::try_from(latest - end).unwrap_or_default()))
+            })
+        })
+    }
+}
+
 /// By topic, then by partition, the next offset (C-3).
 pub type Offsets = BTreeMap<String, BTreeMap<String, i64>>;
 

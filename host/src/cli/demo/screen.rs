@@ -5,7 +5,10 @@ use std::io::IsTerminal as _;
 
 use terminal_size::{Height, Width, terminal_size};
 
-use super::tally::{Row, Totals, Windows};
+use weir::observe::board::Totals;
+use weir::observe::progress::SourceProgress;
+
+use super::windows::{Row, Windows};
 
 const HEADER: &str = "window  event       country  format          events  avg revenue  total revenue";
 /// Lines of a screen that are no rows: the header, the status, one behind each of three windows, and those that stood there before.
@@ -67,8 +70,10 @@ impl Screen {
 }
 
 fn status(totals: &Totals) -> String {
-    let Totals { epoch, late, rejected, lag, rate, watermark, .. } = totals;
-    let watermark = watermark.as_deref().and_then(time_of_day).unwrap_or("-");
+    let Some(last) = &totals.last else { return "no epoch yet".to_owned() };
+    let (epoch, rate, late, rejected) = (last.batch_id, last.input_rows_per_second.unwrap_or_default(), totals.late_rows, totals.rejected_rows());
+    let watermark = last.weir.watermark_after.as_deref().and_then(time_of_day).unwrap_or("-");
+    let lag: u64 = last.sources.iter().flat_map(SourceProgress::lag).map(|(.., lag)| lag).sum();
     format!("epoch {epoch} | {rate:.0} records/s | watermark {watermark} | lag {lag} | late {late} | rejected {rejected}")
 }
 
