@@ -3,9 +3,12 @@
 
 pub mod aggregate;
 pub mod decode;
+pub mod dedupe;
 pub mod event_time;
 mod group;
 mod merge;
+pub mod placing;
+pub mod states;
 pub mod transform;
 
 use crate::plugin::{Context, Rejection};

@@ -359,7 +359,12 @@ impl Driver {
     /// The watermark after the last epoch; none: no event time is declared.
     #[must_use]
     pub fn watermark(&self) -> Option<crate::time::Watermark> {
-        super::plan::global(&self.trackers)
+        super::plan::global(self.parts.graph.watermark_policy, &self.trackers)
+    }
+
+    /// The steps, for a look at what they keep.
+    pub fn steps(&mut self) -> impl Iterator<Item = &mut super::graph::StepNode> {
+        self.parts.graph.steps.iter_mut()
     }
 }
 

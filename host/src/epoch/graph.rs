@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use crate::operator::aggregate::Aggregate;
 use crate::operator::decode::Decoder;
+use crate::operator::dedupe::Dedupe;
 use crate::operator::event_time::Declared;
+use crate::operator::states::StepStates;
 use crate::operator::transform::Transform;
 use crate::sink::Outbox;
 use crate::sink::records::RecordEncoder;
 use crate::source::Source;
-use crate::time::watermark::Rule;
+use crate::time::watermark::{Policy, Rule};
 
 /// A pipeline, opened.
 pub struct Graph {
@@ -23,6 +25,10 @@ pub struct Graph {
     pub dead_letters: Letters,
     /// Where event time is declared.
     pub event_times: Vec<EventTimeNode>,
+    /// How the watermarks of several declarations become one.
+    pub watermark_policy: Policy,
+    /// Whether epochs without records are made at all.
+    pub no_data_epochs: bool,
 }
 
 /// A producer of rows.
@@ -52,8 +58,8 @@ pub struct StepNode {
     pub inputs: Vec<Node>,
     /// What it does with them.
     pub operator: Operator,
-    /// The digest of its plugin.
-    pub digest: String,
+    /// The digest of its plugin, if it has one.
+    pub digest: Option<String>,
 }
 
 /// What a step does.
@@ -62,6 +68,8 @@ pub enum Operator {
     Transform(Box<Transform>),
     /// Rows in, one row a window and key out.
     Aggregate(Box<Aggregate>),
+    /// Rows in, the first of each key out.
+    Dedupe(Box<Dedupe>),
 }
 
 impl Operator {
@@ -71,6 +79,26 @@ impl Operator {
         match self {
             Self::Transform(transform) => transform.function.stats(),
             Self::Aggregate(aggregate) => aggregate.stats(),
+            Self::Dedupe(_) => crate::plugin::Stats::default(),
+        }
+    }
+
+    /// What the step keeps from epoch to epoch.
+    pub fn states(&mut self) -> Option<&mut StepStates> {
+        match self {
+            Self::Transform(_) => None,
+            Self::Aggregate(aggregate) => Some(&mut aggregate.states),
+            Self::Dedupe(dedupe) => Some(&mut dedupe.states),
+        }
+    }
+
+    /// Whether the step asks for an epoch without records once the watermark has moved (B-4).
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        match self {
+            Self::Transform(_) => false,
+            Self::Aggregate(aggregate) => aggregate.asks(),
+            Self::Dedupe(dedupe) => dedupe.asks(),
         }
     }
 }
@@ -129,9 +157,9 @@ impl Graph {
         steps + self.sinks.iter().filter(|sink| sink.input == node).count()
     }
 
-    /// Whether a step with state asks for epochs without records, so that its windows close (B-4).
+    /// Whether a step asks for epochs without records (B-4).
     #[must_use]
-    pub fn closes_windows(&self) -> bool {
-        self.steps.iter().any(|step| matches!(&step.operator, Operator::Aggregate(aggregate) if aggregate.closes()))
+    pub fn asks_for_epochs(&self) -> bool {
+        self.no_data_epochs && self.steps.iter().any(|step| step.operator.asks())
     }
 }

@@ -169,7 +169,7 @@ impl Lanes<'_> {
             let done = transform.run_chunk(&self.time.context(), chunk.clone());
             let (out, rejected) = done.with_context(|| format!("step `{}`, epoch {}", step.id, self.time.epoch))?;
             if let Some(rejected) = rejected {
-                passed.letters.extend(letters::of_rows(&step.id, Some(&step.digest), self.time.epoch, &rejected)?);
+                passed.letters.extend(letters::of_rows(&step.id, step.digest.as_deref(), self.time.epoch, &rejected)?);
             }
             let output_rows = out.as_ref().map_or(0, |out| out.rows.num_rows() as u64);
             passed.steps.entry(number).or_default().add(StepWork { input_rows, output_rows, busy_us: watch.us() });

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::limits::{self, Bound, Cut, Limits, Pace};
 use crate::operator::EpochTime;
 use crate::source::{Offer, OffsetRange, Partition, Positions};
-use crate::time::watermark::{Rest, Seen, Tracker};
+use crate::time::watermark::{Policy, Rest, Seen, Tracker};
 use crate::time::{EventTime, Watermark};
 
 /// What an epoch is made of.
@@ -103,10 +103,10 @@ pub fn bound(sources: &[SourcePlan]) -> Option<Bound> {
     sources.iter().filter_map(|source| source.bound).min_by_key(allowed)
 }
 
-/// The watermark over all declarations: the smallest; one that has seen nothing counts as 0 (W-3). None when event time is declared nowhere.
+/// The watermark over all declarations. None when event time is declared nowhere.
 #[must_use]
-pub fn global(trackers: &[Tracker]) -> Option<Watermark> {
-    trackers.iter().map(Tracker::watermark).min()
+pub fn global(policy: Policy, trackers: &[Tracker]) -> Option<Watermark> {
+    policy.over(trackers.iter().map(Tracker::watermark))
 }
 
 /// A tracker after an epoch that saw these events in the partitions of these sources.
@@ -184,8 +184,9 @@ mod tests {
         let rule = Rule { delay_us: 0, by: By::Source };
         let seen = BTreeMap::from([(partition(0), Seen { newest_event: Some(EventTime(9_000_000)), rest: Rest::Nothing })]);
         let moved = Tracker::new(rule).after(&seen, EventTime(0));
-        assert_eq!(global(&[]), None);
-        assert_eq!(global(std::slice::from_ref(&moved)), Some(Watermark(9_000)));
-        assert_eq!(global(&[moved, Tracker::new(rule)]), Some(Watermark(0)));
+        assert_eq!(global(Policy::Min, &[]), None);
+        assert_eq!(global(Policy::Min, std::slice::from_ref(&moved)), Some(Watermark(9_000)));
+        assert_eq!(global(Policy::Min, &[moved.clone(), Tracker::new(rule)]), Some(Watermark(0)));
+        assert_eq!(global(Policy::Max, &[moved, Tracker::new(rule)]), Some(Watermark(9_000)));
     }
 }

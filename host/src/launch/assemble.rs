@@ -13,11 +13,15 @@ use crate::epoch::graph::{EventTimeNode, Graph, Letters, Node, Operator, SinkNod
 use crate::format::{JsonDecoder, JsonEncoder, OnBadField};
 use crate::operator::aggregate::{Aggregate, AggregateParts, OutputMode};
 use crate::operator::decode::Decoder;
+use crate::operator::dedupe::{Dedupe, DedupeParts, Until};
 use crate::operator::event_time::Declared;
+use crate::operator::placing::{Gap, Placing, RowTime};
 use crate::operator::transform::Transform;
 use crate::pipeline::{
-    self, KafkaColumn, Origin, PlannedKafkaSink, PlannedOperation, PlannedSink, PlannedSource, PlannedStep, PlannedTarget, PlannedTopic, SourceFormat,
+    self, KafkaColumn, Origin, PlannedKafkaSink, PlannedOperation, PlannedSink, PlannedSource, PlannedStep, PlannedTarget, PlannedTopic, PlannedWindow,
+    SourceFormat,
 };
+use crate::plugin::Order;
 use crate::sink::Transaction;
 use crate::sink::console::Console;
 use crate::sink::kafka::{CreateTopic, DEFAULT_TIMEOUT, KafkaTransaction, KafkaTransactionOptions, OutputTopic};
@@ -30,8 +34,8 @@ use crate::source::rate::{RateOptions, RateSource, Schedule};
 use crate::source::socket::{SocketOptions, SocketSource};
 use crate::source::{Now, Offset, Partition, Source};
 use crate::state::{ShardCount, Store, StoreConfig};
-use crate::time::watermark::{By, Rule};
-use crate::time::window::Tumbling;
+use crate::time::watermark::{By, Policy, Rule};
+use crate::time::window::Windows;
 
 /// How long the brokers have to answer before a pipeline is said not to reach them.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -57,18 +61,23 @@ pub(super) struct Assembled {
 /// Builds everything that a plan names.
 pub(super) fn assemble(plan: OpenedPlan, ports: &Ports, state_dir: &Path) -> anyhow::Result<Assembled> {
     let kafka = Cluster::of(&plan, ports)?;
-    let stateful: Vec<&str> = plan.steps.iter().filter(|step| matches!(step.operation, PlannedOperation::Aggregate(_))).map(|step| step.id.as_str()).collect();
+    let stateful: Vec<&str> = plan.steps.iter().filter(|step| !matches!(step.operation, PlannedOperation::Transform(_))).map(|step| step.id.as_str()).collect();
     let store = Arc::new(Store::open(state_dir, &StoreConfig { pipeline: &plan.name, shards: ShardCount::DEFAULT, steps: &stateful })?);
     let event_times = event_times(&plan)?;
     let dead_letters = match &plan.dead_letters {
         Some(topic) if ports.feeds.is_empty() => Letters::Topic(topic.topic.expose().into()),
         _ => Letters::File(LetterFile::new(state_dir)),
     };
+    let watermark_policy = match plan.watermark_policy {
+        pipeline::WatermarkPolicy::Min => Policy::Min,
+        pipeline::WatermarkPolicy::Max => Policy::Max,
+    };
+    let no_data_epochs = plan.no_data_epochs;
     let sources = plan.sources.iter().map(|source| source_node(source, &plan.name, ports)).collect::<anyhow::Result<_>>()?;
     let sinks = plan.sinks.iter().map(|sink| sink_node(sink, ports)).collect::<anyhow::Result<_>>()?;
     let steps = plan.steps.into_iter().map(|step| step_node(step, &store)).collect::<anyhow::Result<_>>()?;
     let transaction = kafka.map(Cluster::transaction).transpose()?;
-    Ok(Assembled { graph: Graph { sources, steps, sinks, dead_letters, event_times }, transaction, store })
+    Ok(Assembled { graph: Graph { sources, steps, sinks, dead_letters, event_times, watermark_policy, no_data_epochs }, transaction, store })
 }
 
 fn node(node: pipeline::Node) -> Node {
@@ -168,18 +177,15 @@ fn step_node(
 ) -> anyhow::Result<StepNode> {
     let inputs = step.inputs.iter().map(|input| node(*input)).collect();
     let (operator, digest) = match step.operation {
-        PlannedOperation::Transform(opened) => (Operator::Transform(Box::new(Transform { function: opened.function })), opened.digest),
+        PlannedOperation::Transform(opened) => (Operator::Transform(Box::new(Transform { function: opened.function })), Some(opened.digest)),
         PlannedOperation::Aggregate(planned) => {
-            let window =
-                Tumbling::new(planned.window.size.us(), planned.window.offset_us).with_context(|| format!("step `{}`: a window needs a length", step.id))?;
             let parts = AggregateParts {
+                placing: placing(planned.window, planned.plugin.function.order()).with_context(|| format!("step `{}`: a window needs a length", step.id))?,
                 id: step.id.clone(),
                 function: planned.plugin.function,
                 input: step.input_schema,
                 key: planned.key,
-                time: planned.time.column,
-                time_is_window_end: planned.time.is_window_end,
-                window,
+                watermarked: step.watermark_delay.is_some(),
                 mode: match planned.output_mode {
                     pipeline::OutputMode::Append => OutputMode::Append,
                     pipeline::OutputMode::Update => OutputMode::Update,
@@ -189,10 +195,38 @@ fn step_node(
                 max_state_bytes: MAX_STATE_BYTES,
                 store: Arc::clone(store),
             };
-            (Operator::Aggregate(Box::new(Aggregate::new(parts).with_context(|| format!("step `{}`", step.id))?)), planned.plugin.digest)
+            (Operator::Aggregate(Box::new(Aggregate::new(parts).with_context(|| format!("step `{}`", step.id))?)), Some(planned.plugin.digest))
+        }
+        PlannedOperation::Dedupe(planned) => {
+            let until = match (planned.time, step.watermark_delay) {
+                (Some(_), Some(delay)) if planned.within_watermark => Until::Delayed(delay.us()),
+                (Some(time), _) if planned.key.contains(&time.column) => Until::Passed,
+                _ => Until::Never,
+            };
+            let time = planned.time.map(|time| time.column);
+            let parts = DedupeParts { id: step.id.clone(), input: step.input_schema, key: planned.key, time, until, store: Arc::clone(store) };
+            (Operator::Dedupe(Box::new(Dedupe::new(parts).with_context(|| format!("step `{}`", step.id))?)), None)
         }
     };
     Ok(StepNode { id: step.id, inputs, operator, digest })
+}
+
+/// How a step finds the window of a row. Sliding windows come in panes unless the order of arrival counts, which panes would mix up.
+fn placing(window: PlannedWindow, order: Order) -> Option<Placing> {
+    let row_time = |time: pipeline::RowTime| RowTime { column: time.column, is_window_end: time.is_window_end };
+    Some(match window {
+        PlannedWindow::Regular { size, every, offset_us, time } => {
+            let windows = Windows::sliding(size.us(), every.us(), offset_us)?;
+            match order {
+                Order::Any if !windows.tumble() => Placing::Panes(windows, row_time(time)),
+                Order::Any | Order::Arrival => Placing::Windows(windows, row_time(time)),
+            }
+        }
+        PlannedWindow::Session { gap: pipeline::Gap::Fixed(gap), time } => Placing::Sessions(Gap::Fixed(gap.us()), row_time(time)),
+        PlannedWindow::Session { gap: pipeline::Gap::Column(column), time } => Placing::Sessions(Gap::Column(column), row_time(time)),
+        PlannedWindow::Moment { time } => Placing::Moments(row_time(time)),
+        PlannedWindow::Running { ttl } => Placing::Running { ttl_us: ttl.map(pipeline::DurationUs::us) },
+    })
 }
 
 fn sink_node(sink: &PlannedSink, ports: &Ports) -> anyhow::Result<SinkNode> {

@@ -11,8 +11,8 @@ use super::{OpenedPlan, OpenedPlugin};
 use crate::epoch::rate::Gains;
 use crate::epoch::trigger::Trigger;
 use crate::pipeline::{
-    ConsoleSink, DurationUs, EpochLimits, EventTime, Node, Origin, OutputMode, PipelineSpec, PlannedOperation, PlannedSink, PlannedSource, PlannedStep,
-    PlannedTarget, SourceFormat, Text, Topics, WatermarkBy, type_text,
+    ConsoleSink, DurationUs, EpochLimits, EventTime, Gap, Node, Origin, OutputMode, PipelineSpec, PlannedOperation, PlannedSink, PlannedSource, PlannedStep,
+    PlannedTarget, PlannedWindow, SourceFormat, Text, Topics, WatermarkBy, type_text,
 };
 use crate::plugin;
 use crate::state::ShardCount;
@@ -75,17 +75,22 @@ pub struct StepOutline {
     pub id: String,
     /// Whose rows it takes.
     pub inputs: Vec<String>,
-    /// `transform` or `aggregate`.
+    /// `transform`, `aggregate` or `dedupe`.
     pub kind: &'static str,
-    /// The plugin's function.
-    pub function: String,
+    /// The plugin's function; none: the host does it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
     /// The plugin.
-    pub plugin: PluginOutline,
-    /// The columns that the plugin is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<PluginOutline>,
+    /// The columns that the plugin is given, or that the host looks at.
     pub reads: Vec<String>,
     /// Of an aggregate: what makes a group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<GroupsOutline>,
+    /// Of a deduplication: which keys it has seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<SeenOutline>,
     /// The columns of its rows.
     pub schema: Vec<ColumnOutline>,
     /// As of a source.
@@ -109,8 +114,9 @@ pub struct PluginOutline {
 pub struct GroupsOutline {
     /// The columns that make the group within its window.
     pub key: Vec<String>,
-    /// The window.
-    pub window: String,
+    /// The window; none: there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<String>,
     /// When a group's row comes out.
     pub output_mode: &'static str,
     /// Into how many shards the groups are divided.
@@ -119,8 +125,17 @@ pub struct GroupsOutline {
     pub state_version: u32,
     /// What they depend on besides.
     pub state_shape: String,
-    /// Whether a window is forgotten when the watermark has passed it.
-    pub closes: bool,
+    /// When a group is forgotten.
+    pub forgotten: String,
+}
+
+/// What a deduplication remembers.
+#[derive(Debug, Clone, Serialize)]
+pub struct SeenOutline {
+    /// The columns whose values are not to come twice.
+    pub key: Vec<String>,
+    /// When a key is forgotten.
+    pub forgotten: String,
 }
 
 /// A sink.
@@ -162,7 +177,7 @@ impl Outline {
             limits: limits(&plan.limits),
             state_dir: spec.state_dir.as_ref().map_or_else(|| format!("var/{}", plan.name), |folder| folder.to_string()),
             sources: plan.sources.iter().map(SourceOutline::new).collect(),
-            steps: plan.steps.iter().map(|step| StepOutline::new(step, &name_of, closes(plan, step))).collect(),
+            steps: plan.steps.iter().map(|step| StepOutline::new(step, &name_of, closes(step))).collect(),
             sinks: plan.sinks.iter().map(|sink| SinkOutline::new(plan, sink)).collect(),
             dead_letters: SinkOutline::dead_letters(plan),
         }
@@ -210,13 +225,14 @@ impl SourceOutline {
 impl StepOutline {
     fn new(step: &PlannedStep<OpenedPlugin<plugin::Transform>, OpenedPlugin<plugin::Aggregate>>, name_of: &impl Fn(Node) -> String, closes: bool) -> Self {
         let named = |columns: &[usize]| -> Vec<String> { columns.iter().filter_map(|column| name(&step.input_schema, *column)).collect() };
-        let (kind, function, plugin, reads, groups) = match &step.operation {
-            PlannedOperation::Transform(opened) => ("transform", &opened.function_name, PluginOutline::of(opened), named(opened.function.reads()), None),
+        let called = |opened: &OpenedPlugin<plugin::Transform>| (Some(opened.function_name.clone()), Some(PluginOutline::of(opened)));
+        let (kind, (function, plugin), reads, groups, seen) = match &step.operation {
+            PlannedOperation::Transform(opened) => ("transform", called(opened), named(opened.function.reads()), None, None),
             PlannedOperation::Aggregate(aggregate) => {
                 let identity = aggregate.plugin.function.state_identity();
                 let groups = GroupsOutline {
                     key: named(&aggregate.key),
-                    window: window(aggregate.window),
+                    window: window(&aggregate.window, &step.input_schema),
                     output_mode: match aggregate.output_mode {
                         OutputMode::Append => "append",
                         OutputMode::Update => "update",
@@ -225,20 +241,31 @@ impl StepOutline {
                     shards: ShardCount::DEFAULT.get(),
                     state_version: identity.version,
                     state_shape: identity.shape.clone(),
-                    closes,
+                    forgotten: forgotten(&aggregate.window, closes),
                 };
-                let reads = named(aggregate.plugin.function.reads());
-                ("aggregate", &aggregate.plugin.function_name, PluginOutline::of(&aggregate.plugin), reads, Some(groups))
+                let called = (Some(aggregate.plugin.function_name.clone()), Some(PluginOutline::of(&aggregate.plugin)));
+                ("aggregate", called, named(aggregate.plugin.function.reads()), Some(groups), None)
+            }
+            PlannedOperation::Dedupe(dedupe) => {
+                let forgotten = match (dedupe.time, step.watermark_delay) {
+                    (Some(_), Some(delay)) if dedupe.within_watermark => format!("a key is forgotten when the watermark is {delay} past its first row"),
+                    (Some(time), _) if dedupe.key.contains(&time.column) => "a key is forgotten when the watermark has passed its event time".to_owned(),
+                    _ => "no key is ever forgotten".to_owned(),
+                };
+                let reads: Vec<usize> =
+                    dedupe.key.iter().copied().chain(dedupe.time.map(|time| time.column).filter(|time| !dedupe.key.contains(time))).collect();
+                ("dedupe", (None, None), named(&reads), None, Some(SeenOutline { key: named(&dedupe.key), forgotten }))
             }
         };
         Self {
             id: step.id.clone(),
             inputs: step.inputs.iter().map(|node| name_of(*node)).collect(),
             kind,
-            function: function.clone(),
+            function,
             plugin,
             reads,
             groups,
+            seen,
             schema: columns(&step.schema),
             event_time: step.event_time.map(|event_time| described(event_time, &step.schema)),
         }
@@ -276,13 +303,10 @@ impl SinkOutline {
     }
 }
 
-/// Whether the windows of a step are forgotten some day.
-fn closes(plan: &OpenedPlan, step: &PlannedStep<OpenedPlugin<plugin::Transform>, OpenedPlugin<plugin::Aggregate>>) -> bool {
+/// Whether the watermark makes a step forget windows some day.
+fn closes(step: &PlannedStep<OpenedPlugin<plugin::Transform>, OpenedPlugin<plugin::Aggregate>>) -> bool {
     let complete = matches!(&step.operation, PlannedOperation::Aggregate(aggregate) if aggregate.output_mode == OutputMode::Complete);
-    let watermark = |event_time: &Option<EventTime>| event_time.is_some_and(|event_time| event_time.watermark.is_some());
-    let declared = plan.sources.iter().map(|source| &source.event_time).chain(plan.steps.iter().map(|step| &step.event_time));
-    // The watermark of a pipeline is the smallest over all declarations, so each of them must have one.
-    !complete && declared.filter(|declared| declared.is_some()).all(watermark)
+    !complete && step.watermark_delay.is_some()
 }
 
 fn name_of(plan: &OpenedPlan, node: Node) -> String {
@@ -314,12 +338,29 @@ fn described(event_time: EventTime, schema: &Schema) -> String {
     format!("{column}; {watermark}")
 }
 
-fn window(window: crate::pipeline::WindowSpec) -> String {
-    let offset = match window.offset_us {
-        0 => String::new(),
-        us => format!(", offset {}{}", if us < 0 { "-" } else { "" }, duration(us.unsigned_abs())),
-    };
-    format!("tumbling {}{offset}", window.size)
+fn window(window: &PlannedWindow, input: &Schema) -> Option<String> {
+    match window {
+        PlannedWindow::Regular { size, every, offset_us, .. } => {
+            let offset = match offset_us {
+                0 => String::new(),
+                us => format!(", offset {}{}", if *us < 0 { "-" } else { "" }, duration(us.unsigned_abs())),
+            };
+            Some(if size == every { format!("tumbling {size}{offset}") } else { format!("sliding {size} every {every}{offset}") })
+        }
+        PlannedWindow::Session { gap: Gap::Fixed(gap), .. } => Some(format!("session, gap {gap}")),
+        PlannedWindow::Session { gap: Gap::Column(column), .. } => Some(format!("session, gap by row from {}", name(input, *column).unwrap_or_default())),
+        PlannedWindow::Moment { .. } | PlannedWindow::Running { .. } => None,
+    }
+}
+
+fn forgotten(window: &PlannedWindow, closes: bool) -> String {
+    match window {
+        PlannedWindow::Regular { .. } | PlannedWindow::Session { .. } if closes => "a window is forgotten when it is closed".to_owned(),
+        PlannedWindow::Regular { .. } | PlannedWindow::Session { .. } => "no window is ever forgotten".to_owned(),
+        PlannedWindow::Moment { .. } if closes => "a group is forgotten when the watermark has passed its event time".to_owned(),
+        PlannedWindow::Running { ttl: Some(ttl) } => format!("a group is forgotten {ttl} after its last row"),
+        PlannedWindow::Moment { .. } | PlannedWindow::Running { ttl: None } => "no group is ever forgotten".to_owned(),
+    }
 }
 
 fn trigger(trigger: Trigger) -> String {

@@ -81,6 +81,9 @@ pub struct StateOperator {
     pub num_shuffle_partitions: u64,
     /// Stores.
     pub num_state_store_instances: u64,
+    /// Under Spark's names: `numDroppedDuplicateRows` of a deduplication.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub custom_metrics: BTreeMap<&'static str, u64>,
 }
 
 /// A source.

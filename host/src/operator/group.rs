@@ -1,21 +1,24 @@
 //! The first half of an aggregation: rows of a run of chunks find their window and their group, late rows leave, and the plugin folds what is left into one fresh
 //! state a group. Runs are folded side by side; only states go on from here, not rows.
 
+use std::collections::HashSet;
 use std::ops::Range;
+use std::sync::Arc;
 
-use arrow_array::cast::AsArray as _;
-use arrow_array::types::TimestampMicrosecondType;
-use arrow_array::{Array as _, BooleanArray, RecordBatch, RecordBatchOptions, TimestampMicrosecondArray};
+use arrow_array::{Array as _, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow_schema::{DataType, Schema};
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::EpochTime;
-use super::aggregate::Grouping;
+use super::aggregate::{Grouping, sessions};
+use super::placing::Placing;
 use crate::plugin::{self, Blobs};
 use crate::rows::Chunk;
 use crate::source::Bytes;
 use crate::state::Keys;
 use crate::time::EventTime;
+use crate::time::window::Window;
 
 /// Rows of one accumulate call: enough that partial aggregation pays, few enough that the columns it reads stay in the L2 cache.
 const UNIT_ROWS: usize = 16_000;
@@ -29,7 +32,7 @@ pub(super) struct Partial {
     pub(super) groups: Groups,
     /// The states.
     pub(super) states: Blobs,
-    /// How many rows were late.
+    /// How often a row was late for a window that it is in.
     pub(super) late_rows: u64,
     /// How many groups had late rows: Spark's count (L-3).
     pub(super) late_groups: u64,
@@ -69,53 +72,72 @@ pub(super) fn fold(grouping: &Grouping, function: &plugin::Aggregate, time: &Epo
     let Some(first) = chunks.first() else { return Ok(Partial::default()) };
     let rows = match chunks {
         [one] => one.rows.clone(),
-        many => concat(grouping, many, &first.rows)?,
+        many => grouping.concat(many, &first.rows)?,
     };
-    let mut partial = Partial::default();
-    let rows = grouping.without_late(time, rows, &mut partial)?;
-    let count = rows.num_rows();
-    if count == 0 {
+    let placed = grouping.placing.place(time, &rows)?;
+    let mut partial = Partial { late_rows: placed.late.len() as u64, late_groups: grouping.late_groups(&rows, &placed.late)?, ..Partial::default() };
+    let rows = match placed.rows {
+        None => rows,
+        Some(numbers) => grouping.take(&rows, numbers)?,
+    };
+    if rows.num_rows() == 0 {
         return Ok(partial);
     }
-    let (mut groups, mut numbers) = (Groups::new(), Vec::with_capacity(count));
-    let mut keys = Keys::new();
+    let (mut groups, mut keys) = (Groups::new(), Keys::new());
     grouping.encoder.encode(&rows, &mut keys)?;
-    // Neighbours are mostly in the same window, and a division costs more than two comparisons.
-    let mut window = grouping.window.ending_at(EventTime(i64::MIN));
-    for (time, key) in grouping.times(&rows)?.values().iter().zip(keys.iter()) {
-        let time = EventTime(time - grouping.time_shift_us);
-        if !window.contains(time) {
-            window = grouping.window.ending_at(grouping.window.end_of(time));
-        }
-        numbers.push(groups.number(window.end, key));
-    }
+    let numbers: Vec<u32> = match grouping.placing {
+        Placing::Sessions(..) => sessions::number(&mut groups, &placed.windows, &keys, function.order()),
+        _ => placed.windows.iter().zip(keys.iter()).map(|(window, key)| groups.number(window.end, key)).collect(),
+    };
     let length = u32::try_from(groups.len())?;
     partial.states = function.accumulate(&time.context(), &rows, &numbers, length)?;
     partial.groups = groups;
     Ok(partial)
 }
 
-/// The rows of several chunks as one table. Columns that nobody here reads are left empty, which costs nothing.
-fn concat(grouping: &Grouping, chunks: &[Chunk], first: &RecordBatch) -> anyhow::Result<RecordBatch> {
-    let schema = first.schema();
-    let rows = chunks.iter().map(|chunk| chunk.rows.num_rows()).sum();
-    let columns = (0..schema.fields().len()).map(|column| {
-        if grouping.needs.get(column).copied().unwrap_or(false) {
+impl Grouping {
+    /// The rows of several chunks as one table. Columns that nobody here reads are left empty, which costs nothing.
+    fn concat(&self, chunks: &[Chunk], first: &RecordBatch) -> anyhow::Result<RecordBatch> {
+        let rows = chunks.iter().map(|chunk| chunk.rows.num_rows()).sum();
+        self.each_needed(first, rows, |column| {
             let arrays: Vec<_> = chunks.iter().map(|chunk| chunk.rows.column(column).as_ref()).collect();
             arrow_select::concat::concat(&arrays)
-        } else {
-            Ok(arrow_array::new_null_array(&arrow_schema::DataType::Null, rows))
+        })
+    }
+
+    /// Rows by number, likewise.
+    fn take(&self, rows: &RecordBatch, numbers: Vec<u32>) -> anyhow::Result<RecordBatch> {
+        let numbers = UInt32Array::from(numbers);
+        self.each_needed(rows, numbers.len(), |column| arrow_select::take::take(rows.column(column), &numbers, None))
+    }
+
+    fn each_needed(&self, like: &RecordBatch, rows: usize, make: impl Fn(usize) -> Result<ArrayRef, arrow_schema::ArrowError>) -> anyhow::Result<RecordBatch> {
+        let schema = like.schema();
+        let columns = (0..schema.fields().len()).map(|column| match self.needs.get(column) {
+            Some(true) => make(column),
+            _ => Ok(arrow_array::new_null_array(&DataType::Null, rows)),
+        });
+        let columns = columns.collect::<Result<Vec<_>, _>>()?;
+        let fields: Vec<_> = schema
+            .fields()
+            .iter()
+            .zip(&columns)
+            .map(|(field, column)| field.as_ref().clone().with_data_type(column.data_type().clone()).with_nullable(true))
+            .collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)?)
+    }
+
+    /// How many groups the late rows are of (L-3).
+    fn late_groups(&self, rows: &RecordBatch, late: &[(u32, Window)]) -> anyhow::Result<u64> {
+        if late.is_empty() {
+            return Ok(0);
         }
-    });
-    let columns = columns.collect::<Result<Vec<_>, _>>()?;
-    let fields: Vec<_> = schema
-        .fields()
-        .iter()
-        .zip(&columns)
-        .map(|(field, column)| field.as_ref().clone().with_data_type(column.data_type().clone()).with_nullable(true))
-        .collect();
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    Ok(RecordBatch::try_new_with_options(std::sync::Arc::new(arrow_schema::Schema::new(fields)), columns, &options)?)
+        let (mut keys, mut groups) = (Keys::new(), HashSet::new());
+        self.encoder.encode(&self.take(rows, late.iter().map(|(row, _)| *row).collect())?, &mut keys)?;
+        groups.extend(late.iter().zip(keys.iter()).map(|((_, window), key)| (*window, key)));
+        Ok(groups.len() as u64)
+    }
 }
 
 fn same_partition(a: &Chunk, b: &Chunk) -> bool {
@@ -125,45 +147,8 @@ fn same_partition(a: &Chunk, b: &Chunk) -> bool {
     }
 }
 
-impl Grouping {
-    /// The event times of rows.
-    fn times<'a>(&self, rows: &'a RecordBatch) -> anyhow::Result<&'a TimestampMicrosecondArray> {
-        let column = rows.columns().get(self.time).and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
-        column.ok_or_else(|| anyhow::anyhow!("column {} holds no event times", self.time))
-    }
-
-    /// The end of the window that a time falls into.
-    fn window_end(&self, time_us: i64) -> EventTime {
-        self.window.end_of(EventTime(time_us - self.time_shift_us))
-    }
-
-    /// The rows whose window is still open (L-1, L-2). Rows without an event time are in no window (T-1); they were counted where the event time is declared.
-    fn without_late(&self, time: &EpochTime, rows: RecordBatch, partial: &mut Partial) -> anyhow::Result<RecordBatch> {
-        let times = self.times(&rows)?;
-        let is_late = |time_us: i64| time.late.is_some_and(|late| late.has_passed(self.window_end(time_us)));
-        // Lateness rises with age: when the oldest row is not late, none is.
-        let oldest = times.values().iter().min();
-        if times.null_count() == 0 && !oldest.is_some_and(|oldest| is_late(*oldest)) {
-            return Ok(rows);
-        }
-        let late: BooleanArray = times.iter().map(|time| Some(time.is_some_and(is_late))).collect();
-        let open: BooleanArray = times.iter().map(|time| Some(time.is_some_and(|time| !is_late(time)))).collect();
-        partial.late_rows = u64::try_from(late.true_count())?;
-        if partial.late_rows > 0 {
-            let late = arrow_select::filter::filter_record_batch(&rows, &late)?;
-            let (mut keys, mut groups) = (Keys::new(), Groups::new());
-            self.encoder.encode(&late, &mut keys)?;
-            for (time, key) in self.times(&late)?.values().iter().zip(keys.iter()) {
-                groups.number(self.window_end(*time), key);
-            }
-            partial.late_groups = u64::try_from(groups.len())?;
-        }
-        Ok(arrow_select::filter::filter_record_batch(&rows, &open)?)
-    }
-}
-
 impl Groups {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { keys: Bytes::new(), ..Self::default() }
     }
 
@@ -179,7 +164,7 @@ impl Groups {
     }
 
     /// The number of the group of a window and a key.
-    fn number(&mut self, end: EventTime, key: &[u8]) -> u32 {
+    pub(super) fn number(&mut self, end: EventTime, key: &[u8]) -> u32 {
         let hash = xxh3_64_with_seed(key, end.0.cast_unsigned());
         let (ends, keys, hashes) = (&self.ends, &self.keys, &self.hashes);
         let same = |group: &u32| {

@@ -296,6 +296,15 @@ impl<'d> Reader<'d> {
     }
 
     /// A whole number within bounds.
+    /// `true` or `false`.
+    pub(super) fn boolean(&mut self, value: &Value<'_>) -> Option<bool> {
+        if let DeValue::Boolean(flag) = value.get() {
+            return Some(*flag);
+        }
+        self.wrong_type(value, expect("`true` or `false`", "true"));
+        None
+    }
+
     pub(super) fn integer(&mut self, value: &Value<'_>, expected: Expect, bounds: std::ops::RangeInclusive<i64>) -> Option<i64> {
         let Some(integer) = value.get().as_integer() else {
             self.wrong_type(value, expected);

@@ -16,7 +16,7 @@ use super::check::Checked;
 use super::problem::Refused;
 use super::spec::{
     AggregateSpec, ConsoleSink, CreateTopic, EpochLimits, MaxRejected, MetadataColumn, Origin, OutputMode, Partitioner, SourceFormat, TransformSpec,
-    WatermarkSpec, WindowSpec,
+    WatermarkPolicy, WatermarkSpec,
 };
 use super::text::Text;
 use super::unit::DurationUs;
@@ -106,6 +106,10 @@ pub struct Plan<T, A> {
     pub limits: EpochLimits,
     /// When an epoch has too many rejected rows.
     pub max_rejected: MaxRejected,
+    /// How the watermarks of several declarations become one.
+    pub watermark_policy: WatermarkPolicy,
+    /// Whether epochs without records close windows.
+    pub no_data_epochs: bool,
     /// As in the document.
     pub sources: Vec<PlannedSource>,
     /// Each after its inputs.
@@ -159,6 +163,8 @@ pub struct PlannedStep<T, A> {
     pub schema: SchemaRef,
     /// What it declares.
     pub event_time: Option<EventTime>,
+    /// The longest delay of the watermarks that its input has; none: it has none.
+    pub watermark_delay: Option<DurationUs>,
 }
 
 /// What a step does.
@@ -168,9 +174,64 @@ pub enum PlannedOperation<T, A> {
     Transform(T),
     /// Rows in, one row for each window and key out.
     Aggregate(PlannedAggregate<A>),
+    /// Rows in, the first of each key out.
+    Dedupe(PlannedDedupe),
 }
 
-/// An aggregate that runs. Its rows are `window_start`, `window_end`, the keys, and what `finish` makes.
+/// A deduplication that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedDedupe {
+    /// The columns whose values are not to come twice.
+    pub key: Vec<usize>,
+    /// When its rows happened; none: nothing says so.
+    pub time: Option<RowTime>,
+    /// Whether a key is forgotten when the watermark has passed its first row by the delay.
+    pub within_watermark: bool,
+}
+
+/// How the rows of an aggregate are grouped, beside its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlannedWindow {
+    /// [k * every + offset, k * every + offset + size).
+    Regular {
+        /// Above zero.
+        size: DurationUs,
+        /// Above zero, at most the size.
+        every: DurationUs,
+        /// Smaller than `every`.
+        offset_us: i64,
+        /// What places a row.
+        time: RowTime,
+    },
+    /// Until no row has come for a gap.
+    Session {
+        /// How long.
+        gap: Gap,
+        /// What places a row.
+        time: RowTime,
+    },
+    /// The key holds the event time itself, so that the watermark passes groups as it passes rows.
+    Moment {
+        /// The column, which is one of the key.
+        time: RowTime,
+    },
+    /// One group for each key, for ever, or until nothing has come for so long.
+    Running {
+        /// How long.
+        ttl: Option<DurationUs>,
+    },
+}
+
+/// How long after a row its session goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gap {
+    /// So long.
+    Fixed(DurationUs),
+    /// As this column says: a duration as text, or milliseconds.
+    Column(usize),
+}
+
+/// An aggregate that runs. Its rows are `window_start` and `window_end` if it has windows, the keys, and what `finish` makes.
 #[derive(Debug)]
 pub struct PlannedAggregate<A> {
     /// What folds the rows.
@@ -178,9 +239,7 @@ pub struct PlannedAggregate<A> {
     /// The columns of its input that make the group within its window.
     pub key: Vec<usize>,
     /// The window.
-    pub window: WindowSpec,
-    /// What places a row in its window.
-    pub time: RowTime,
+    pub window: PlannedWindow,
     /// When a group's row comes out.
     pub output_mode: OutputMode,
 }

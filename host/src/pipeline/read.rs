@@ -12,7 +12,7 @@ use super::cursor::{Expect, Parse, Reader, Table, Value, expect};
 use super::document::{Document, Placed, Span, listed};
 use super::problem::{Code, Problem, Refused, did_you_mean};
 use super::property::{self, Side};
-use super::spec::{CallLimits, ControlSpec, EpochLimits, KafkaTopic, MaxRejected, PipelineSpec, SinkSpec, SourceSpec, StepSpec};
+use super::spec::{CallLimits, ControlSpec, EpochLimits, KafkaTopic, MaxRejected, PipelineSpec, SinkSpec, SourceSpec, StepSpec, WatermarkPolicy};
 use super::text::Text;
 use super::unit::{ByteSize, DurationUs, ShareMillionths};
 use crate::epoch::rate::Gains;
@@ -54,6 +54,11 @@ fn pipeline(reader: &mut Reader<'_>, mut table: Table<'_>) -> Option<PipelineSpe
     let max_rejected = table.or(reader, "max_rejected", MaxRejected::DEFAULT, max_rejected);
     let weight =
         table.or(reader, "weight", 1, |reader, value| u32::try_from(reader.integer(&value, expect("a whole number from 1 to 100", "2"), 1..=100)?).ok());
+    let watermark_policy = table.or(reader, "watermark_policy", WatermarkPolicy::Min, |reader, value| {
+        let words = [("min", WatermarkPolicy::Min), ("max", WatermarkPolicy::Max)];
+        reader.choice(&value, expect("`min` or `max`", "\"min\""), &words, &[])
+    });
+    let no_data_epochs = table.or(reader, "no_data_epochs", true, |reader, value| reader.boolean(&value));
     let control = table.optional(reader, "control", control);
     let call_limits = match table.take("plugin_limits") {
         Some(value) => call_limits(reader, &value, CallLimits::DEFAULT),
@@ -76,6 +81,8 @@ fn pipeline(reader: &mut Reader<'_>, mut table: Table<'_>) -> Option<PipelineSpe
         state_dir: state_dir?,
         limits: limits?,
         max_rejected: max_rejected?,
+        watermark_policy: watermark_policy?,
+        no_data_epochs: no_data_epochs?,
         sources,
         steps,
         sinks,

@@ -32,6 +32,10 @@ pub struct PipelineSpec {
     pub limits: EpochLimits,
     /// When an epoch has too many rejected rows.
     pub max_rejected: MaxRejected,
+    /// How the watermarks of several declarations become the pipeline's.
+    pub watermark_policy: WatermarkPolicy,
+    /// Whether an epoch without records is made so that windows close that the watermark has passed since the last one (B-4).
+    pub no_data_epochs: bool,
     /// `[[source]]`, in order.
     pub sources: Vec<SourceSpec>,
     /// `[[step]]`, in order.

@@ -127,11 +127,11 @@ impl StepState {
         self.shards.iter_mut().for_each(ShardState::abort);
     }
 
-    /// What is committed.
+    /// What is committed at these ends.
     #[must_use]
-    pub fn totals(&self) -> StateTotals {
+    pub fn totals(&self, ends_us: RangeInclusive<i64>) -> StateTotals {
         self.shards.iter().fold(StateTotals::default(), |total, shard| {
-            let committed = shard.windows.total(i64::MAX);
+            let committed = shard.windows.total(ends_us.clone());
             StateTotals {
                 groups: total.groups + committed.groups,
                 bytes: total.bytes + committed.bytes,
@@ -140,14 +140,15 @@ impl StepState {
         })
     }
 
-    /// What the running epoch has changed.
+    /// What the running epoch has changed at these ends.
     #[must_use]
-    pub fn changes(&self) -> EpochChanges {
+    pub fn changes(&self, ends_us: RangeInclusive<i64>) -> EpochChanges {
         self.shards.iter().fold(EpochChanges::default(), |total, shard| {
             let mut changes = total;
             changes.pending_bytes += shard.pending.bytes() as u64;
-            changes.removed += shard.closed_us.map_or(0, |closed_us| shard.windows.total(closed_us).groups);
-            for change in shard.pending.iter() {
+            changes.removed += shard.closed_us.map_or(0, |closed_us| shard.windows.total(*ends_us.start()..=closed_us.min(*ends_us.end())).groups);
+            let counted = |key| StateKey::parse(key).is_some_and(|key| ends_us.contains(&key.end_us));
+            for change in shard.pending.iter().filter(|change| counted(change.key)) {
                 match (change.value, change.committed_len) {
                     (Some(_), committed_len) => {
                         changes.updated += 1;
@@ -167,6 +168,14 @@ impl ShardState {
     #[must_use]
     pub fn shard(&self) -> Shard {
         self.shard
+    }
+
+    /// The ends at which there are groups, committed or changed by the epoch, in order.
+    #[must_use]
+    pub fn ends(&self) -> Vec<i64> {
+        let changed = self.pending.iter().filter_map(|change| StateKey::parse(change.key)).map(|key| key.end_us);
+        let all: std::collections::BTreeSet<i64> = self.windows.ends().chain(changed).collect();
+        all.into_iter().collect()
     }
 
     /// Looks up the states of `keys`: `found` gets one for each key, in their order.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::ops::RangeInclusive;
 
 use super::delta::{Delta, Op};
 use super::keys::{from_ordered_i64, ordered_i64};
@@ -43,9 +44,17 @@ impl Windows {
         from_us <= to_us && self.by_end_us.range(from_us..=to_us).next().is_some()
     }
 
-    /// The committed groups and bytes of all windows, or of those that end at or before `up_to_us`.
-    pub(super) fn total(&self, up_to_us: i64) -> Window {
-        self.by_end_us.range(..=up_to_us).fold(Window::default(), |total, (_, window)| Window {
+    /// The ends of the windows.
+    pub(super) fn ends(&self) -> impl Iterator<Item = i64> {
+        self.by_end_us.keys().copied()
+    }
+
+    /// The committed groups and bytes of the windows that end within a range.
+    pub(super) fn total(&self, ends_us: RangeInclusive<i64>) -> Window {
+        if ends_us.is_empty() {
+            return Window::default();
+        }
+        self.by_end_us.range(ends_us).fold(Window::default(), |total, (_, window)| Window {
             groups: total.groups + window.groups,
             bytes: total.bytes + window.bytes,
             cached: total.cached + window.cached,
@@ -68,7 +77,7 @@ impl Windows {
 
     /// Forgets the windows that end at or before `up_to_us`; how many of their groups are in the cache.
     pub(super) fn forget(&mut self, up_to_us: i64) -> u64 {
-        let cached = self.total(up_to_us).cached;
+        let cached = self.total(i64::MIN..=up_to_us).cached;
         self.by_end_us.retain(|&end_us, _| end_us > up_to_us);
         cached
     }

@@ -20,6 +20,26 @@ pub enum By {
     Source,
 }
 
+/// How the watermarks of several declarations become one (W-3, W-4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// The smallest: no input's rows are late because another is ahead.
+    Min,
+    /// The largest: an input that falls behind holds nothing back, and its rows may be late.
+    Max,
+}
+
+impl Policy {
+    /// One watermark of several; a declaration that has seen nothing counts as 0. None of none.
+    #[must_use]
+    pub fn over(self, watermarks: impl Iterator<Item = Watermark>) -> Option<Watermark> {
+        match self {
+            Self::Min => watermarks.min(),
+            Self::Max => watermarks.max(),
+        }
+    }
+}
+
 /// What a watermark is made of; see [`Tracker`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {

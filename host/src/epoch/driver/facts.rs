@@ -4,7 +4,6 @@ use anyhow::Context as _;
 
 use super::{CALL_TIMEOUT, Driver};
 use crate::epoch::commit::{Action, Lineage, Marker, Outcome, Purpose};
-use crate::epoch::graph::Operator;
 use crate::epoch::plan::SourcePlan;
 use crate::epoch::recovery::{Facts, Folder, Prepared};
 use crate::source::{Offset, Partition, Positions, SourceError};
@@ -95,11 +94,11 @@ impl Driver {
         self.prepared = None;
         let in_memory = self.made.take().is_some();
         for step in &mut self.parts.graph.steps {
-            match &mut step.operator {
-                Operator::Transform(_) => {}
-                Operator::Aggregate(aggregate) if in_memory => aggregate.abort(),
+            match step.operator.states() {
+                None => {}
+                Some(states) if in_memory => states.abort(),
                 // A start, or an epoch that was rolled forward behind the back of what is in memory.
-                Operator::Aggregate(aggregate) => aggregate.open()?,
+                Some(states) => states.open()?,
             }
         }
         let committed = self.parts.store.read().context("read COMMITTED")?.committed;

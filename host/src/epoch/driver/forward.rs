@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use super::Driver;
 use crate::epoch::commit::{Identity, Outcome, Part};
-use crate::epoch::graph::{Letters, Operator, Target};
+use crate::epoch::graph::{Letters, Target};
 use crate::epoch::stage::LETTERS;
 use crate::sink::{DeliveryError, Token};
 use crate::state::{FoundPrepared, Prepared, Remaining};
@@ -59,8 +59,8 @@ impl Driver {
     /// The state is the epoch's now, also in memory.
     fn applied(&mut self) {
         for step in &mut self.parts.graph.steps {
-            if let Operator::Aggregate(aggregate) = &mut step.operator {
-                aggregate.commit();
+            if let Some(states) = step.operator.states() {
+                states.commit();
             }
         }
     }

@@ -146,9 +146,15 @@ impl Driver {
                 flow.stats.operators.push(done.operator);
                 (done.chunks, Vec::new(), done.busy_us)
             }
+            Operator::Dedupe(dedupe) => {
+                let done = dedupe.run(time, input).with_context(place)?;
+                flow.stats.late_rows += done.late_rows;
+                flow.stats.operators.push(done.operator);
+                (done.chunks, Vec::new(), done.busy_us)
+            }
         };
         for rows in rejected {
-            flow.passed.letters.extend(letters::of_rows(&step.id, Some(&step.digest), time.epoch, &rows)?);
+            flow.passed.letters.extend(letters::of_rows(&step.id, step.digest.as_deref(), time.epoch, &rows)?);
         }
         flow.passed.steps.entry(number).or_default().add(StepWork { input_rows, output_rows: rows_of(&chunks), busy_us });
         let (node, id) = (Node::Step(number), step.id.clone());
@@ -219,8 +225,8 @@ impl Driver {
         let mut watch = Stopwatch::start();
         let mut deltas: BTreeMap<String, Delta> = BTreeMap::new();
         for step in &mut self.parts.graph.steps {
-            if let Operator::Aggregate(aggregate) = &mut step.operator {
-                deltas.insert(step.id.clone(), aggregate.delta());
+            if let Some(states) = step.operator.states() {
+                deltas.insert(step.id.clone(), states.delta());
             }
         }
         let record = super::report::record(&self.parts.graph, made, &draft);

@@ -12,6 +12,7 @@ use crate::observe::progress::{Offsets, Own, Progress, SinkProgress, SourceProgr
 use crate::source::{Offset, Partition};
 use crate::state::{EpochCounts, EpochRecord, EventTimeRecord, PartitionRecord, Prepared, SourceRecord};
 use crate::time::Watermark;
+use crate::time::watermark::Policy;
 
 /// The header of an epoch's PREPARED record.
 pub(super) fn record(graph: &Graph, made: &Made, draft: &Draft) -> EpochRecord {
@@ -35,7 +36,7 @@ pub(super) fn record(graph: &Graph, made: &Made, draft: &Draft) -> EpochRecord {
         late_watermark_ms: time.late.map(|watermark| watermark.0),
         sources: sources.collect(),
         event_times: event_times.collect(),
-        plugins: graph.steps.iter().map(|step| (step.id.clone(), step.digest.clone())).collect(),
+        plugins: graph.steps.iter().filter_map(|step| Some((step.id.clone(), step.digest.clone()?))).collect(),
         counts: EpochCounts {
             output_rows: made.staged.rows,
             late_rows: made.stats.late_rows,
@@ -80,7 +81,7 @@ impl Driver {
                 stage_us: std::mem::take(&mut made.stats.stage_us),
                 cpu_us: std::mem::take(&mut made.stats.cpu_us),
                 steps: std::mem::take(&mut made.stats.steps),
-                ..Own::of(record)
+                ..Own::of(self.parts.graph.watermark_policy, record)
             },
         };
         tracing::info!(
@@ -121,7 +122,7 @@ impl Driver {
             state_operators: Vec::new(),
             sources,
             sink: SinkProgress { description: self.describe_sinks(), num_output_rows: record.counts.output_rows },
-            weir: Own { recovered: true, ..Own::of(record) },
+            weir: Own { recovered: true, ..Own::of(self.parts.graph.watermark_policy, record) },
         })
     }
 
@@ -147,7 +148,7 @@ impl Graph {
 
 impl Own {
     /// What the record of an epoch says.
-    fn of(record: &EpochRecord) -> Self {
+    fn of(policy: Policy, record: &EpochRecord) -> Self {
         let EpochCounts { late_rows, null_event_time_rows, lossy_values, ref rejected, .. } = record.counts;
         let newest = record.event_times.iter().map(|(declared_by, times)| {
             let time = |us: i64| Watermark(us.div_euclid(1_000)).to_string();
@@ -161,7 +162,7 @@ impl Own {
             null_event_time_rows,
             rejected: rejected.clone(),
             lossy_values,
-            watermark_after: record.event_times.values().map(|times| times.watermark).min().map(|watermark| watermark.to_string()),
+            watermark_after: policy.over(record.event_times.values().map(|times| times.watermark)).map(|watermark| watermark.to_string()),
             newest_event_times: newest.collect(),
             idle_partitions: idle.map(|(partition, _)| partition.clone()).collect(),
             plugins: record.plugins.clone(),

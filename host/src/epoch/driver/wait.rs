@@ -68,10 +68,9 @@ impl Driver {
         let time = EpochTime {
             epoch: before.map_or(0, |record| record.epoch) + 1,
             clock: self.clock(),
-            eviction: plan::global(&self.trackers),
+            eviction: self.watermark(),
             // L(N) = E(N-1); nothing is late in the first epoch but what is behind 0 (W-5, W-8).
-            late: plan::global(&self.trackers)
-                .map(|_| before.and_then(|record| record.eviction_watermark_ms).map_or_else(Default::default, crate::time::Watermark)),
+            late: self.watermark().map(|_| before.and_then(|record| record.eviction_watermark_ms).map_or_else(Default::default, crate::time::Watermark)),
         };
         Plan { time, sources, pace: self.pace(now), scheduling_delay: self.parts.trigger.scheduling_delay(now, self.run.last) }
     }
@@ -125,7 +124,7 @@ impl Driver {
     /// Whether an epoch without records would close windows: the watermark has moved past the one that the last epoch used (B-4).
     fn watermark_moved(&self) -> bool {
         let used = self.committed.as_ref().and_then(|record| record.eviction_watermark_ms).unwrap_or(0);
-        self.parts.graph.closes_windows() && plan::global(&self.trackers).is_some_and(|now| now.0 > used)
+        self.parts.graph.asks_for_epochs() && self.watermark().is_some_and(|now| now.0 > used)
     }
 
     fn wait_for_records(&mut self, at_most: Duration) {

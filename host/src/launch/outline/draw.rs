@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{ColumnOutline, Outline, SinkOutline, StepOutline};
+use super::{ColumnOutline, GroupsOutline, Outline, SinkOutline, StepOutline};
 
 /// How wide a drawing is, at least as far as lists can be broken.
 const WIDTH: usize = 120;
@@ -47,22 +47,27 @@ impl<'a> Drawing<'a> {
     }
 
     fn step(&mut self, indent: &str, step: &'a StepOutline, above: &[ColumnOutline]) {
-        let plugin = &step.plugin;
-        self.line(
-            indent,
-            &format!("step `{}`: {} `{}` of {} {}, sha256 {:.12}", step.id, step.kind, step.function, plugin.name, plugin.version, plugin.digest),
-        );
+        let title = match (&step.plugin, &step.function) {
+            (Some(plugin), Some(function)) => {
+                format!("step `{}`: {} `{function}` of {} {}, sha256 {:.12}", step.id, step.kind, plugin.name, plugin.version, plugin.digest)
+            }
+            _ => format!("step `{}`: {}", step.id, step.kind),
+        };
+        self.line(indent, &title);
         let mut facts = Vec::new();
         if step.inputs.len() > 1 {
             facts.push(("inputs", step.inputs.join(", ")));
         }
         facts.push(("reads", if step.reads.is_empty() { "no column, only how many rows there are".to_owned() } else { step.reads.join(", ") }));
         if let Some(groups) = &step.groups {
-            facts.push(("window", groups.window.clone()));
+            facts.push(("window", groups.window.clone().unwrap_or_else(|| "none".to_owned())));
             facts.push(("key", if groups.key.is_empty() { "none".to_owned() } else { groups.key.join(", ") }));
             facts.push(("output", groups.output_mode.to_owned()));
-            let life = if groups.closes { "a window is forgotten when it is closed" } else { "no window is ever forgotten" };
-            facts.push(("state", format!("{} shards, version {} of the plugin's bytes; {life}", groups.shards, groups.state_version)));
+            let GroupsOutline { shards, state_version, forgotten, .. } = groups;
+            facts.push(("state", format!("{shards} shards, version {state_version} of the plugin's bytes; {forgotten}")));
+        } else if let Some(seen) = &step.seen {
+            facts.push(("key", seen.key.join(", ")));
+            facts.push(("state", seen.forgotten.clone()));
         } else {
             facts.push(("state", "none".to_owned()));
         }

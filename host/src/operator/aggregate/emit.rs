@@ -10,6 +10,8 @@ use super::{Aggregate, Emitted};
 use crate::operator::EpochTime;
 use crate::plugin::Blobs;
 use crate::rows::{Chunk, Origin};
+use crate::time::EventTime;
+use crate::time::window::Window;
 
 /// States of one `finish` call.
 const CALL_STATES: usize = 1_000;
@@ -28,9 +30,14 @@ impl Aggregate {
         let mut states = Blobs::default();
         groups.iter().for_each(|group| states.push(&group.state));
         let finished = self.function.finish(context, &states)?;
-        let windows: Vec<_> = groups.iter().map(|group| self.grouping.window.ending_at(group.end)).collect();
-        let edge = |edges: Vec<i64>| Arc::new(TimestampMicrosecondArray::from(edges).with_timezone("UTC")) as ArrayRef;
-        let mut columns = vec![edge(windows.iter().map(|window| window.start.0).collect()), edge(windows.iter().map(|window| window.end.0).collect())];
+        let edge = |edge: fn(&Window) -> EventTime| {
+            let edges: Vec<i64> = groups.iter().map(|group| edge(&group.window).0).collect();
+            Arc::new(TimestampMicrosecondArray::from(edges).with_timezone("UTC")) as ArrayRef
+        };
+        let mut columns = match self.grouping.placing.has_windows() {
+            true => vec![edge(|window| window.start), edge(|window| window.end)],
+            false => Vec::new(),
+        };
         columns.extend(self.grouping.encoder.decode(groups.iter().map(|group| group.key.as_slice()))?);
         columns.extend(finished.columns().iter().cloned());
         let rows = RecordBatch::try_new(Arc::clone(&self.output), columns).context("put window, keys and aggregates together")?;
@@ -57,11 +64,10 @@ fn calls(mut emitted: &[Emitted]) -> Vec<&[Emitted]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::EventTime;
 
     #[test]
     fn calls_are_cut_by_states_and_bytes_and_a_large_state_is_a_call_of_its_own() {
-        let group = |bytes: usize| Emitted { end: EventTime(0), key: Vec::new(), state: vec![0; bytes] };
+        let group = |bytes: usize| Emitted { window: Window { start: EventTime(0), end: EventTime(0) }, key: Vec::new(), state: vec![0; bytes] };
         let mut emitted: Vec<_> = (0..1_500).map(|_| group(8)).collect();
         emitted.push(group(CALL_BYTES + 1));
         emitted.push(group(1));

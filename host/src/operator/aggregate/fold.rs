@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 
 use super::{OutputMode, stored_identity};
+use crate::operator::EpochTime;
 use crate::operator::merge::merge_all;
+use crate::operator::placing::Placing;
 use crate::plugin::{self, Blobs};
 use crate::state::{IdentityId, Keys, Segment, Segments, SegmentsBuf, ShardState, StateKey, States, Store, due};
-use crate::time::{EventTime, Watermark};
+use crate::time::EventTime;
+use crate::time::window::Window;
 
 /// A partial state on its way to its group.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +24,7 @@ pub(super) struct Arrival<'a> {
 /// A group that is to be emitted, with its whole state.
 #[derive(Debug)]
 pub(super) struct Emitted {
-    pub(super) end: EventTime,
+    pub(super) window: Window,
     pub(super) key: Vec<u8>,
     pub(super) state: Vec<u8>,
 }
@@ -29,44 +32,79 @@ pub(super) struct Emitted {
 /// What every shard of an epoch works with.
 pub(super) struct ShardWork<'a> {
     pub(super) function: &'a plugin::Aggregate,
+    pub(super) placing: Placing,
+    /// Whether all rows are of one group.
+    pub(super) keyless: bool,
     pub(super) mode: OutputMode,
-    pub(super) eviction: Option<Watermark>,
+    pub(super) time: EpochTime,
     pub(super) identity: IdentityId,
     pub(super) store: &'a Store,
     pub(super) max_state_bytes: usize,
 }
 
 /// A group's state in the identity of the running plugin: levels and bytes, the oldest first.
-type Pieces = Vec<(u8, Vec<u8>)>;
+pub(super) type Pieces = Vec<(u8, Vec<u8>)>;
+
+/// An end and a key.
+pub(super) type Place = (EventTime, Vec<u8>);
+
+/// Groups that an epoch touches, by end and key, each with its new states in order.
+pub(super) type Touched<'a> = BTreeMap<(EventTime, &'a [u8]), Vec<&'a [u8]>>;
 
 impl ShardWork<'_> {
     /// Merges what arrived, closes what E has passed, and says what is emitted.
     pub(super) fn run(&self, shard: &mut ShardState, arrived: Vec<Arrival<'_>>) -> anyhow::Result<Vec<Emitted>> {
-        let mut groups: BTreeMap<(EventTime, &[u8]), Vec<&[u8]>> = BTreeMap::new();
+        match self.placing {
+            Placing::Sessions(..) => return self.run_sessions(shard, arrived),
+            Placing::Running { .. } if self.keyless && arrived.is_empty() => return self.run_untouched(shard),
+            Placing::Windows(..) | Placing::Panes(..) | Placing::Moments(_) | Placing::Running { .. } => {}
+        }
+        let mut groups = Touched::new();
         for arrival in arrived {
             groups.entry((arrival.end, arrival.key)).or_default().push(arrival.state);
         }
-        let closed_us = self.eviction.map(|eviction| eviction.as_event_time().0);
-        let emitted = match (self.mode, closed_us) {
-            (OutputMode::Update, _) => self.update(shard, groups)?,
-            (OutputMode::Append, None) => self.append(shard, groups).map(|()| Vec::new())?,
-            (OutputMode::Append, Some(closed_us)) => {
+        match self.placing {
+            Placing::Panes(windows, _) => self.run_panes(shard, groups, windows),
+            Placing::Running { ttl_us: Some(ttl_us) } => self.run_with_ttl(shard, groups, ttl_us),
+            _ => self.run_windows(shard, groups),
+        }
+    }
+
+    /// E in microseconds; none: nothing is ever closed, which is how complete mode works (O-3).
+    pub(super) fn closes_to(&self) -> Option<i64> {
+        let eviction = self.time.eviction.filter(|_| self.mode != OutputMode::Complete)?;
+        Some(eviction.as_event_time().0)
+    }
+
+    /// A state for each window and key.
+    fn run_windows(&self, shard: &mut ShardState, groups: Touched<'_>) -> anyhow::Result<Vec<Emitted>> {
+        let emitted = match self.mode {
+            OutputMode::Update => self.update(shard, groups)?,
+            OutputMode::Append => {
                 self.append(shard, groups)?;
-                self.stored(shard, closed_us)?
+                self.closes_to().map(|to_us| self.stored(shard, to_us)).transpose()?.unwrap_or_default()
             }
-            (OutputMode::Complete, _) => {
+            OutputMode::Complete => {
                 self.update(shard, groups)?;
-                return self.stored(shard, i64::MAX); // O-3: and nothing is closed
+                self.stored(shard, i64::MAX)?
             }
         };
-        if let Some(closed_us) = closed_us {
+        if let Some(closed_us) = self.closes_to() {
             shard.close(closed_us); // O-2: in update mode silently
         }
         Ok(emitted)
     }
 
+    /// The window whose state ends there.
+    fn window(&self, end: EventTime) -> Window {
+        match self.placing {
+            Placing::Windows(windows, _) | Placing::Panes(windows, _) => windows.ending_at(end),
+            _ => Window { start: end, end },
+        }
+    }
+
     /// Update: every touched group is merged whole, because its row comes out; so it is stored whole, too.
-    fn update(&self, shard: &mut ShardState, groups: BTreeMap<(EventTime, &[u8]), Vec<&[u8]>>) -> anyhow::Result<Vec<Emitted>> {
+    pub(super) fn update(&self, shard: &mut ShardState, groups: Touched<'_>) -> anyhow::Result<Vec<Emitted>> {
         let (keys, stored) = self.look_up(shard, &groups)?;
         let pieces = stored.iter().map(|state| self.pieces(state)).collect::<anyhow::Result<Vec<Pieces>>>()?;
         let states = groups.values().zip(&pieces).map(|(new, old)| old.iter().map(|(_, bytes)| bytes.as_slice()).chain(new.iter().copied()).collect());
@@ -74,60 +112,73 @@ impl ShardWork<'_> {
         for (state, place) in merged.iter().zip(keys.iter()) {
             self.store_whole(shard, place, state)?;
         }
-        let emitted = groups.into_keys().zip(merged).map(|((end, key), state)| Emitted { end, key: key.to_vec(), state });
+        let emitted = groups.into_keys().zip(merged).map(|((end, key), state)| Emitted { window: self.window(end), key: key.to_vec(), state });
         Ok(emitted.collect())
     }
 
     /// Append: a touched group gets one segment more; only full levels are merged, so that a large state is read once, when it is emitted.
-    fn append(&self, shard: &mut ShardState, groups: BTreeMap<(EventTime, &[u8]), Vec<&[u8]>>) -> anyhow::Result<()> {
+    pub(super) fn append(&self, shard: &mut ShardState, groups: Touched<'_>) -> anyhow::Result<()> {
         let (keys, stored) = self.look_up(shard, &groups)?;
         let fresh = merge_all(self.function, groups.values().cloned().collect(), self.max_state_bytes)?;
         for ((state, fresh), place) in stored.iter().zip(fresh).zip(keys.iter()) {
-            let mut pieces = self.pieces(state)?;
-            pieces.push((0, fresh));
-            let levels: Vec<u8> = pieces.iter().map(|(level, _)| *level).collect();
-            if let Some(merge) = due(&levels) {
-                let tail = pieces.split_off(merge.from);
-                let merged = merge_all(self.function, vec![tail.iter().map(|(_, bytes)| bytes.as_slice()).collect()], self.max_state_bytes)?;
-                pieces.extend(merged.into_iter().map(|bytes| (merge.level, bytes)));
-            }
-            let mut buffer = SegmentsBuf::new(self.identity);
-            pieces.iter().for_each(|(level, bytes)| buffer.push(Segment { level: *level, bytes }));
-            shard.put(place, buffer.as_bytes())?;
+            let grown = self.grown(self.pieces(state)?, fresh)?;
+            self.store_pieces(shard, place, &grown)?;
         }
         Ok(())
     }
 
+    /// A state with one segment more.
+    pub(super) fn grown(&self, mut pieces: Pieces, fresh: Vec<u8>) -> anyhow::Result<Pieces> {
+        pieces.push((0, fresh));
+        let levels: Vec<u8> = pieces.iter().map(|(level, _)| *level).collect();
+        if let Some(merge) = due(&levels) {
+            let tail = pieces.split_off(merge.from);
+            let merged = self.merged(&[tail])?;
+            pieces.extend(merged.into_iter().map(|bytes| (merge.level, bytes)));
+        }
+        Ok(pieces)
+    }
+
+    /// Each state in one piece.
+    pub(super) fn merged(&self, states: &[Pieces]) -> anyhow::Result<Vec<Vec<u8>>> {
+        let states = states.iter().map(|pieces| pieces.iter().map(|(_, bytes)| bytes.as_slice()).collect());
+        merge_all(self.function, states.collect(), self.max_state_bytes)
+    }
+
     /// The groups whose windows end at or before `to_us`, with what this epoch has added to them: those that E closes, or all.
-    fn stored(&self, shard: &ShardState, to_us: i64) -> anyhow::Result<Vec<Emitted>> {
-        let mut scan = shard.scan(i64::MIN..=to_us)?;
-        let (mut places, mut stored) = (Vec::new(), Vec::new());
+    pub(super) fn stored(&self, shard: &ShardState, to_us: i64) -> anyhow::Result<Vec<Emitted>> {
+        let (places, stored): (Vec<_>, Vec<_>) = self.scan(shard, to_us)?.into_iter().unzip();
+        let merged = self.merged(&stored)?;
+        Ok(places.into_iter().zip(merged).map(|((end, key), state)| Emitted { window: self.window(end), key, state }).collect())
+    }
+
+    /// What lies at ends up to `to_us`, in order: end, key, and state in pieces.
+    pub(super) fn scan(&self, shard: &ShardState, to_us: i64) -> anyhow::Result<Vec<(Place, Pieces)>> {
+        let (mut scan, mut found) = (shard.scan(i64::MIN..=to_us)?, Vec::new());
         while let Some(group) = scan.advance()? {
-            places.push((EventTime(group.end_us), group.group_key.to_vec()));
-            stored.push(self.pieces(Some(group.state))?);
+            found.push(((EventTime(group.end_us), group.group_key.to_vec()), self.pieces(Some(group.state))?));
         }
-        let states = stored.iter().map(|pieces| pieces.iter().map(|(_, bytes)| bytes.as_slice()).collect());
-        let merged = merge_all(self.function, states.collect(), self.max_state_bytes)?;
-        Ok(places.into_iter().zip(merged).map(|((end, key), state)| Emitted { end, key, state }).collect())
+        Ok(found)
     }
 
-    fn look_up(&self, shard: &mut ShardState, groups: &BTreeMap<(EventTime, &[u8]), Vec<&[u8]>>) -> anyhow::Result<(Keys, States)> {
-        let (mut keys, mut stored) = (Keys::new(), States::new());
-        for (end, key) in groups.keys() {
-            keys.push_state_key(&StateKey { shard: shard.shard(), end_us: end.0, group_key: key });
-        }
-        shard.get_many(&keys, &mut stored)?;
-        Ok((keys, stored))
+    fn look_up(&self, shard: &mut ShardState, groups: &Touched<'_>) -> anyhow::Result<(Keys, States)> {
+        get(shard, groups.keys().copied())
     }
 
-    fn store_whole(&self, shard: &mut ShardState, place: &[u8], state: &[u8]) -> anyhow::Result<()> {
+    pub(super) fn store_whole(&self, shard: &mut ShardState, place: &[u8], state: &[u8]) -> anyhow::Result<()> {
         let mut buffer = SegmentsBuf::new(self.identity);
         buffer.push(Segment { level: 0, bytes: state });
         Ok(shard.put(place, buffer.as_bytes())?)
     }
 
+    pub(super) fn store_pieces(&self, shard: &mut ShardState, place: &[u8], pieces: &Pieces) -> anyhow::Result<()> {
+        let mut buffer = SegmentsBuf::new(self.identity);
+        pieces.iter().for_each(|(level, bytes)| buffer.push(Segment { level: *level, bytes }));
+        Ok(shard.put(place, buffer.as_bytes())?)
+    }
+
     /// A stored state's segments, migrated when another identity made them.
-    fn pieces(&self, stored: Option<&[u8]>) -> anyhow::Result<Pieces> {
+    pub(super) fn pieces(&self, stored: Option<&[u8]>) -> anyhow::Result<Pieces> {
         let Some(stored) = stored else { return Ok(Vec::new()) };
         let segments = Segments::parse(stored)?;
         if segments.identity() == self.identity {
@@ -145,4 +196,14 @@ impl ShardWork<'_> {
         })?;
         Ok(segments.iter().zip(migrated.iter()).map(|(segment, bytes)| (segment.level, bytes.to_vec())).collect())
     }
+}
+
+/// What is stored for groups, and the keys that it lies under.
+pub(super) fn get<'k>(shard: &mut ShardState, groups: impl Iterator<Item = (EventTime, &'k [u8])>) -> anyhow::Result<(Keys, States)> {
+    let (mut keys, mut stored) = (Keys::new(), States::new());
+    for (end, key) in groups {
+        keys.push_state_key(&StateKey { shard: shard.shard(), end_us: end.0, group_key: key });
+    }
+    shard.get_many(&keys, &mut stored)?;
+    Ok((keys, stored))
 }

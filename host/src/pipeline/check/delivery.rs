@@ -96,7 +96,7 @@ fn narrow_keys(spec: &PipelineSpec, graph: &Graph, problems: &mut Vec<Problem>) 
             OutputMode::Complete => "complete",
         };
         let has = |column: &str| kafka.key.iter().any(|key| key.value == column);
-        let window = (!has("window_start") && !has("window_end")).then_some("window_start");
+        let window = (aggregate.window.is_some() && !has("window_start") && !has("window_end")).then_some("window_start");
         let missing: Vec<&str> = window.into_iter().chain(aggregate.key.iter().map(|key| key.as_str()).filter(|key| !has(key))).collect();
         if !missing.is_empty() {
             let what = format!("the key of the topic `{}` lacks {} of `{id}`, which is in {mode} mode", kafka.topic.topic, listed(missing, "and"));
@@ -112,7 +112,7 @@ fn nearest_aggregate<'a>(spec: &'a PipelineSpec, graph: &Graph, node: Node) -> O
     let step = spec.steps.get(step)?;
     match &step.operation {
         Operation::Aggregate(aggregate) => Some((step.id.as_str(), aggregate)),
-        Operation::Transform(_) => graph.inputs(node).iter().find_map(|input| nearest_aggregate(spec, graph, *input)),
+        Operation::Transform(_) | Operation::Dedupe(_) => graph.inputs(node).iter().find_map(|input| nearest_aggregate(spec, graph, *input)),
     }
 }
 

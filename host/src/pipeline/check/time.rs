@@ -3,7 +3,7 @@
 use crate::pipeline::document::Placed;
 use crate::pipeline::graph::{Graph, Node};
 use crate::pipeline::problem::{Code, Problem};
-use crate::pipeline::spec::{AggregateSpec, EventTimeSpec, Operation, OutputMode, PipelineSpec};
+use crate::pipeline::spec::{AggregateSpec, DedupeSpec, EventTimeSpec, Operation, OutputMode, PipelineSpec, WindowSpec};
 
 pub(super) fn check(spec: &PipelineSpec, graph: &Graph, problems: &mut Vec<Problem>) {
     for (i, step) in spec.steps.iter().enumerate() {
@@ -11,9 +11,18 @@ pub(super) fn check(spec: &PipelineSpec, graph: &Graph, problems: &mut Vec<Probl
         if let Some(event_time) = &step.event_time {
             declared_once(spec, graph, node, event_time, problems);
         }
-        if let Operation::Aggregate(aggregate) = &step.operation {
-            window_has_time(spec, graph, node, &step.id, aggregate, problems);
-            each_row_once_above(spec, graph, node, aggregate, problems);
+        match &step.operation {
+            Operation::Transform(_) => {}
+            Operation::Aggregate(aggregate) => {
+                if let Some(WindowSpec::Session(_)) = &aggregate.window {
+                    session(&step.id, aggregate, problems);
+                }
+                if aggregate.window.is_some() {
+                    window_has_time(spec, graph, node, &step.id, aggregate, problems);
+                }
+                each_row_once_above(spec, graph, node, aggregate, problems);
+            }
+            Operation::Dedupe(dedupe) => dedupe_has_end(spec, graph, node, &step.id, dedupe, problems),
         }
     }
 }
@@ -35,15 +44,41 @@ fn declared_once(spec: &PipelineSpec, graph: &Graph, node: Node, event_time: &Ev
     }
 }
 
+/// T-8
+fn session(id: &str, aggregate: &AggregateSpec, problems: &mut Vec<Problem>) {
+    if aggregate.output_mode.value == OutputMode::Update {
+        let what = format!("`{id}` gives the sessions that an epoch changes, but sessions that grow together would have to be taken back");
+        let advice = "set `output_mode = \"append\"`, which gives a session once, when it is closed";
+        problems.push(Problem::error(Code::OutputMode, aggregate.output_mode.span, what, "`append` or `complete` for a session window", advice));
+    }
+    if aggregate.key.is_empty() {
+        let what = format!("the sessions of `{id}` have no key, so that rows of everyone would be one session");
+        let advice = "add `key = [\"user_id\"]`, or make a key of a constant in a step before";
+        problems.push(Problem::error(Code::OutputMode, aggregate.place, what, "at least one column beside the session", advice));
+    }
+}
+
+/// D-1, D-2: keys within the watermark need one; other keys are said to stay.
+fn dedupe_has_end(spec: &PipelineSpec, graph: &Graph, node: Node, id: &str, dedupe: &DedupeSpec, problems: &mut Vec<Problem>) {
+    let watermark = declarations(spec, graph, node).iter().any(|(_, event_time)| event_time.is_some_and(|event_time| event_time.watermark.is_some()));
+    if dedupe.within_watermark && !watermark {
+        let what = format!("`{id}` forgets keys when the watermark has passed them, but its input has no watermark");
+        let advice = "add `event_time = { column = \"timestamp\", watermark = \"1 minute\" }` to the source, or remove `within_watermark`";
+        problems.push(Problem::error(Code::EventTime, dedupe.place, what, "a watermark above", advice));
+    }
+}
+
 fn window_has_time(spec: &PipelineSpec, graph: &Graph, node: Node, id: &str, aggregate: &AggregateSpec, problems: &mut Vec<Problem>) {
     let declarations = declarations(spec, graph, node);
     if let Some((origin, _)) = declarations.iter().find(|(_, event_time)| event_time.is_none()) {
         let what = format!("the window of `{id}` has no event time, as nothing declares one for the rows of `{}`", id_of(spec, *origin));
         let advice = "add `event_time = { column = \"timestamp\", watermark = \"1 minute\" }` to the source, or to the step that makes the column";
-        problems.push(Problem::error(Code::EventTime, aggregate.window.span, what, "a column with the time at which things happened", advice));
+        problems.push(Problem::error(Code::EventTime, aggregate.place, what, "a column with the time at which things happened", advice));
         return;
     }
-    let open = declarations.iter().find_map(|(_, event_time)| event_time.filter(|event_time| event_time.watermark.is_none()));
+    // W-10: one watermark among united inputs judges the rows of all.
+    let watermark = declarations.iter().any(|(_, event_time)| event_time.is_some_and(|event_time| event_time.watermark.is_some()));
+    let open = declarations.iter().find_map(|(_, event_time)| event_time.filter(|_| !watermark));
     let open = open.map(|open| spec.document.place(open.span));
     match (aggregate.output_mode.value, open) {
         // L-4: with or without a watermark.
@@ -63,7 +98,7 @@ fn window_has_time(spec: &PipelineSpec, graph: &Graph, node: Node, id: &str, agg
         (OutputMode::Update, Some(place)) => {
             let what = format!("the `event_time` at {place} has no watermark");
             let advice = "add `watermark = \"1 minute\"` there";
-            problems.push(Problem::warning(Code::EventTime, aggregate.window.span, what, format!("`{id}` keeps every window for ever"), advice));
+            problems.push(Problem::warning(Code::EventTime, aggregate.place, what, format!("`{id}` keeps every window for ever"), advice));
         }
     }
 }
@@ -79,7 +114,7 @@ fn each_row_once_above(spec: &PipelineSpec, graph: &Graph, node: Node, aggregate
     if let Some((above, when)) = repeated {
         let what = format!("an aggregate of the aggregate `{}`, which gives a window's row again {when}", id_of(spec, above));
         let advice = format!("set `output_mode = \"append\"` on `{}`", id_of(spec, above));
-        problems.push(Problem::error(Code::OutputMode, aggregate.window.span, what, "each row once", advice));
+        problems.push(Problem::error(Code::OutputMode, aggregate.place, what, "each row once", advice));
     }
 }
 
@@ -100,7 +135,7 @@ fn aggregate_of(spec: &PipelineSpec, node: Node) -> Option<&AggregateSpec> {
     match node {
         Node::Step(step) => match &spec.steps.get(step)?.operation {
             Operation::Aggregate(aggregate) => Some(aggregate),
-            Operation::Transform(_) => None,
+            Operation::Transform(_) | Operation::Dedupe(_) => None,
         },
         Node::Source(_) => None,
     }

@@ -4,15 +4,17 @@
 use arrow_schema::SchemaRef;
 
 use super::{
-    EventTime, Node, Opener, Plan, PlannedAggregate, PlannedKafkaSink, PlannedOperation, PlannedSink, PlannedSource, PlannedStep, PlannedTarget, PlannedTopic,
-    RowTime, columns, failure,
+    EventTime, Gap, Node, Opener, Plan, PlannedAggregate, PlannedDedupe, PlannedKafkaSink, PlannedOperation, PlannedSink, PlannedSource, PlannedStep,
+    PlannedTarget, PlannedTopic, PlannedWindow, RowTime, columns, failure,
 };
 use crate::pipeline::check::{Checked, delivery};
 use crate::pipeline::document::Span;
 use crate::pipeline::problem::{Code, Problem, Refused};
 use crate::pipeline::spec::{
-    AggregateSpec, EventTimeSpec, KafkaSink, KafkaTopic, Operation, PipelineSpec, SinkSpec, SourceSpec, StepSpec, Target, TransformSpec,
+    AggregateSpec, DedupeSpec, EventTimeSpec, GapSpec, KafkaSink, KafkaTopic, Operation, OutputMode, PipelineSpec, SinkSpec, SourceSpec, StepSpec, Target,
+    TransformSpec, WindowSpec,
 };
+use crate::pipeline::unit::DurationUs;
 
 pub(super) struct Builder<'a, O: Opener> {
     checked: &'a Checked,
@@ -28,6 +30,8 @@ pub(super) struct Builder<'a, O: Opener> {
 struct Rows {
     schema: SchemaRef,
     time: Time,
+    /// The longest delay of the watermarks that follow these rows; none: none does.
+    delay: Option<DurationUs>,
 }
 
 /// When rows happened, as far as their columns say.
@@ -75,6 +79,8 @@ impl<'a, O: Opener> Builder<'a, O> {
             trigger: spec.trigger,
             limits: spec.limits,
             max_rejected: spec.max_rejected,
+            watermark_policy: spec.watermark_policy,
+            no_data_epochs: spec.no_data_epochs,
             sources,
             steps,
             sinks,
@@ -89,7 +95,7 @@ impl<'a, O: Opener> Builder<'a, O> {
             Some(declared) => Some(self.declared(declared, &schema, &of)?),
             None => None,
         };
-        let rows = Rows { schema: schema.clone(), time: event_time.map_or(Time::Undeclared, Time::declared) };
+        let rows = Rows { schema: schema.clone(), time: event_time.map_or(Time::Undeclared, Time::declared), delay: event_time.and_then(delay) };
         let planned = PlannedSource {
             id: source.id.value.clone(),
             origin: source.origin.clone(),
@@ -105,9 +111,11 @@ impl<'a, O: Opener> Builder<'a, O> {
         let step = self.checked.spec.steps.get(position)?;
         let nodes = self.checked.graph.step_inputs.get(position)?;
         let input = self.united(step, nodes)?;
+        let watermark_delay = input.delay;
         let (operation, rows, event_time) = match &step.operation {
             Operation::Transform(transform) => self.transform(step, transform, &input)?,
             Operation::Aggregate(aggregate) => self.aggregate(step, aggregate, &input)?,
+            Operation::Dedupe(dedupe) => self.dedupe(step, dedupe, &input)?,
         };
         let planned = PlannedStep {
             id: step.id.value.clone(),
@@ -116,6 +124,7 @@ impl<'a, O: Opener> Builder<'a, O> {
             operation,
             schema: rows.schema.clone(),
             event_time,
+            watermark_delay,
         };
         Some((planned, rows))
     }
@@ -135,7 +144,7 @@ impl<'a, O: Opener> Builder<'a, O> {
             self.problems.push(Problem::error(Code::EventTime, id.span, what, expected, "declare `event_time` on the same column for each of them"));
             return None;
         }
-        Some(Rows { schema, time: first.time.clone() })
+        Some(Rows { schema, time: first.time.clone(), delay: inputs.iter().filter_map(|rows| rows.delay).max() })
     }
 
     fn transform(&mut self, step: &StepSpec, transform: &TransformSpec, input: &Rows) -> Option<Made<O>> {
@@ -159,15 +168,17 @@ impl<'a, O: Opener> Builder<'a, O> {
             },
             (None, lost_or_undeclared) => lost_or_undeclared.clone(),
         };
-        Some((PlannedOperation::Transform(opened.plugin), Rows { schema: opened.output, time }, event_time))
+        let delay = event_time.and_then(delay).or(input.delay);
+        Some((PlannedOperation::Transform(opened.plugin), Rows { schema: opened.output, time, delay }, event_time))
     }
 
     fn aggregate(&mut self, step: &StepSpec, aggregate: &AggregateSpec, input: &Rows) -> Option<Made<O>> {
         let of = format!("the input of the step `{}`", step.id);
         // Every key is looked for before the first failure counts, so that one run shows all that are missing.
         let key: Vec<Option<usize>> = aggregate.key.iter().map(|name| columns::find(&input.schema, name, &of, &mut self.problems)).collect();
-        let time = self.window_time(aggregate, &input.time);
-        let (key, time) = (key.into_iter().collect::<Option<Vec<usize>>>()?, time?);
+        let key = key.into_iter().collect::<Option<Vec<usize>>>();
+        let window = self.window(step, aggregate, key.as_deref().unwrap_or_default(), input);
+        let (key, window) = (key?, window?);
         let opened = match self.opener.open_aggregate(&step.id, aggregate, &input.schema) {
             Ok(opened) => opened,
             Err(failure) => {
@@ -176,23 +187,104 @@ impl<'a, O: Opener> Builder<'a, O> {
             }
         };
         let made = opened.output.fields();
-        let schema = columns::of_aggregate(&input.schema, &key, &aggregate.key, made, aggregate.call.config.place(""), &mut self.problems)?;
-        let planned = PlannedAggregate { plugin: opened.plugin, key, window: aggregate.window.value, time, output_mode: aggregate.output_mode.value };
-        Some((PlannedOperation::Aggregate(planned), Rows { schema, time: OF_AGGREGATE }, None))
+        let schema =
+            columns::of_aggregate(aggregate.window.is_some(), &input.schema, &key, &aggregate.key, made, aggregate.call.config.place(""), &mut self.problems)?;
+        let time = match window {
+            PlannedWindow::Regular { .. } | PlannedWindow::Session { .. } => OF_AGGREGATE,
+            PlannedWindow::Moment { time } => match key.iter().position(|column| *column == time.column) {
+                Some(column) => Time::Column(RowTime { column, ..time }),
+                None => Time::Undeclared,
+            },
+            PlannedWindow::Running { .. } => Time::Undeclared,
+        };
+        let planned = PlannedAggregate { plugin: opened.plugin, key, window, output_mode: aggregate.output_mode.value };
+        Some((PlannedOperation::Aggregate(planned), Rows { schema, time, delay: input.delay }, None))
+    }
+
+    /// How rows are grouped beside the key.
+    fn window(&mut self, step: &StepSpec, aggregate: &AggregateSpec, key: &[usize], input: &Rows) -> Option<PlannedWindow> {
+        match &aggregate.window {
+            Some(WindowSpec::Regular { size, every, offset_us }) => {
+                let time = self.window_time(aggregate, &input.time)?;
+                Some(PlannedWindow::Regular { size: *size, every: *every, offset_us: *offset_us, time })
+            }
+            Some(WindowSpec::Session(gap)) => {
+                let gap = match gap {
+                    GapSpec::Fixed(gap) => Some(Gap::Fixed(*gap)),
+                    GapSpec::Column(name) => {
+                        let of = format!("the input of the step `{}`", step.id);
+                        columns::find_gap(&input.schema, name, &of, &mut self.problems).map(Gap::Column)
+                    }
+                };
+                let time = self.window_time(aggregate, &input.time);
+                Some(PlannedWindow::Session { gap: gap?, time: time? })
+            }
+            None => self.without_window(step, aggregate, key, input),
+        }
+    }
+
+    /// Groups without a window: the watermark passes them if the event time is in their key, and otherwise they stay (O-1, 0.8).
+    fn without_window(&mut self, step: &StepSpec, aggregate: &AggregateSpec, key: &[usize], input: &Rows) -> Option<PlannedWindow> {
+        let mode = &aggregate.output_mode;
+        if let (Time::Column(time), Some(_), None) = (&input.time, input.delay, &aggregate.ttl)
+            && key.contains(&time.column)
+        {
+            return Some(PlannedWindow::Moment { time: *time });
+        }
+        if mode.value == OutputMode::Append {
+            let what = format!("`{}` appends a group when it is closed, but without a window, or the event time in its key, none ever is", step.id);
+            let advice = "add `window = { tumbling = \"1 minute\" }` and an `event_time` with a watermark, or set `output_mode = \"update\"`";
+            self.problems.push(Problem::error(Code::OutputMode, mode.span, what, "`update` or `complete` for groups without a window", advice));
+            return None;
+        }
+        Some(PlannedWindow::Running { ttl: aggregate.ttl.as_ref().map(|ttl| ttl.value) })
+    }
+
+    /// D-1: without a key all columns are one.
+    fn dedupe(&mut self, step: &StepSpec, dedupe: &DedupeSpec, input: &Rows) -> Option<Made<O>> {
+        let of = format!("the input of the step `{}`", step.id);
+        let named: Vec<Option<usize>> = dedupe.key.iter().map(|name| columns::find(&input.schema, name, &of, &mut self.problems)).collect();
+        let key = match named.is_empty() {
+            true => (0..input.schema.fields().len()).collect(),
+            false => named.into_iter().collect::<Option<Vec<usize>>>()?,
+        };
+        let event_time = match &step.event_time {
+            Some(declared) => Some(self.declared(declared, &input.schema, &of)?),
+            None => None,
+        };
+        let time = match input.time {
+            Time::Column(time) if input.delay.is_some() => Some(time),
+            _ => None,
+        };
+        if dedupe.within_watermark && time.is_none() {
+            self.lost_time(dedupe.place, &input.time);
+            return None;
+        }
+        let rows =
+            Rows { time: event_time.map_or_else(|| input.time.clone(), Time::declared), delay: event_time.and_then(delay).or(input.delay), ..input.clone() };
+        Some((PlannedOperation::Dedupe(PlannedDedupe { key, time, within_watermark: dedupe.within_watermark }), rows, event_time))
     }
 
     fn window_time(&mut self, aggregate: &AggregateSpec, time: &Time) -> Option<RowTime> {
+        if let Time::Column(time) = time {
+            return Some(*time);
+        }
+        self.lost_time(aggregate.place, time);
+        None
+    }
+
+    fn lost_time(&mut self, place: Span, time: &Time) {
         let (what, advice) = match time {
-            Time::Column(time) => return Some(*time),
-            Time::Undeclared => ("no event time is declared for the rows of this window".to_owned(), "declare `event_time` on the source".to_owned()),
+            Time::Column(_) | Time::Undeclared => {
+                ("no event time is declared for the rows of this window".to_owned(), "declare `event_time` on the source".to_owned())
+            }
             Time::Lost { column, step } => {
                 let advice =
                     format!("let `{step}` pass `{column}` on as it is; if it makes the column anew, move `event_time` from where it is declared to `{step}`");
                 (format!("the event time `{column}` is lost in the step `{step}`, which does not pass it on"), advice)
             }
         };
-        self.problems.push(Problem::error(Code::EventTime, aggregate.window.span, what, "a column with the time at which things happened", advice));
-        None
+        self.problems.push(Problem::error(Code::EventTime, place, what, "a column with the time at which things happened", advice));
     }
 
     fn declared(&mut self, declared: &EventTimeSpec, schema: &SchemaRef, of: &str) -> Option<EventTime> {
@@ -249,6 +341,10 @@ impl<'a, O: Opener> Builder<'a, O> {
 type Step<O> = PlannedStep<<O as Opener>::Transform, <O as Opener>::Aggregate>;
 /// What a step does, gives and declares.
 type Made<O> = (PlannedOperation<<O as Opener>::Transform, <O as Opener>::Aggregate>, Rows, Option<EventTime>);
+
+fn delay(event_time: EventTime) -> Option<DurationUs> {
+    event_time.watermark.map(|watermark| watermark.delay)
+}
 
 impl Time {
     fn declared(event_time: EventTime) -> Self {

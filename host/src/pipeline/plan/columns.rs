@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_schema::{Field, Fields, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 
 use super::{WINDOW_END, WINDOW_START};
 use crate::pipeline::document::{Placed, Span, listed};
@@ -30,6 +30,19 @@ pub(super) fn find_timestamp(schema: &Schema, name: &Placed<String>, of: &str, p
         let what = format!("the column `{name}` of {of} is {}", type_text(field));
         let advice = "declare it as `timestamp`, `timestamp(ms)` or alike where it is made, or name another column";
         problems.push(Problem::error(Code::ColumnType, name.span, what, "a `timestamp`", advice));
+        return None;
+    }
+    Some(position)
+}
+
+/// The position of a named column of gaps: durations as text, or milliseconds.
+pub(super) fn find_gap(schema: &Schema, name: &Placed<String>, of: &str, problems: &mut Vec<Problem>) -> Option<usize> {
+    let position = find(schema, name, of, problems)?;
+    let field = schema.fields().get(position)?;
+    if !matches!(field.data_type(), DataType::Utf8 | DataType::Int64) {
+        let what = format!("the column `{name}` of {of} is {}", type_text(field));
+        let advice = "make it in a step before, or name another column";
+        problems.push(Problem::error(Code::ColumnType, name.span, what, "`utf8` with a duration such as `5 minutes`, or `int64` with milliseconds", advice));
         return None;
     }
     Some(position)
@@ -77,8 +90,9 @@ pub(super) fn of_union(inputs: &[(&str, SchemaRef, Span)], problems: &mut Vec<Pr
     Some(Arc::new(Schema::new(fields)))
 }
 
-/// The columns of an aggregate: the window, the keys, and what `finish` makes.
+/// The columns of an aggregate: the window if it has one, the keys, and what `finish` makes.
 pub(super) fn of_aggregate(
+    windowed: bool,
     input: &Schema,
     key: &[usize],
     key_names: &[Placed<String>],
@@ -87,9 +101,10 @@ pub(super) fn of_aggregate(
     problems: &mut Vec<Problem>,
 ) -> Option<SchemaRef> {
     let window = [WINDOW_START, WINDOW_END].map(|name| Arc::new(ColumnType::Timestamp(TimestampForm::Iso8601).field(name, false)));
-    let mut fields: Vec<Arc<Field>> = window.to_vec();
+    let mut fields: Vec<Arc<Field>> = if windowed { window.to_vec() } else { Vec::new() };
+    let edges = fields.len();
     for (position, name) in key.iter().zip(key_names) {
-        if fields.iter().take(2).any(|field| field.name() == &name.value) {
+        if fields.iter().take(edges).any(|field| field.name() == &name.value) {
             let what = format!("the key `{name}` has the name of a column of the window");
             problems.push(Problem::error(Code::DuplicateName, name.span, what, "a key besides the window", "remove it, or rename the column in a step before"));
             return None;

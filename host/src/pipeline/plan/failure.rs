@@ -6,11 +6,13 @@ use crate::pipeline::problem::{Code, Problem, did_you_mean};
 use crate::pipeline::spec::{Operation, PluginCall, PluginRef, StepSpec};
 
 pub(super) fn problem(failure: OpenFailure, step: &StepSpec) -> Problem {
-    let call = step.operation.call();
+    let Some(call) = step.operation.call() else {
+        return Problem::error(Code::Plugin, step.id.span, "a step without a plugin failed to open one: this is a defect", "none", "report it");
+    };
     let (plugin, plugin_span) = (name(&call.plugin), call.plugin.span);
     let interface = match step.operation {
         Operation::Transform(_) => "transform",
-        Operation::Aggregate(_) => "aggregate",
+        Operation::Aggregate(_) | Operation::Dedupe(_) => "aggregate",
     };
     // The plugin has seen its config and the loader the path, with what came from the environment.
     let hidden = |message: &str| {

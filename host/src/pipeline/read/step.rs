@@ -8,14 +8,16 @@ use crate::pipeline::config::{Config, Node};
 use crate::pipeline::cursor::{Expect, Reader, Table, Value, expect};
 use crate::pipeline::document::Placed;
 use crate::pipeline::problem::Code;
-use crate::pipeline::spec::{AggregateSpec, CallLimits, Operation, OutputMode, PluginCall, PluginRef, STD_PLUGIN, StepSpec, TransformSpec, WindowSpec};
+use crate::pipeline::spec::{
+    AggregateSpec, CallLimits, DedupeSpec, GapSpec, Operation, OutputMode, PluginCall, PluginRef, STD_PLUGIN, StepSpec, TransformSpec, WindowSpec,
+};
 use crate::pipeline::text::Text;
 use crate::pipeline::unit::{DurationUs, UnitError};
 
 /// Keys of `[[step]]` that later versions will have.
-const LATER: &[&str] = &["late", "ttl", "dedupe", "join", "process"];
+const LATER: &[&str] = &["late", "join", "process"];
 /// Keys that only an aggregate has.
-const OF_AGGREGATES: [&str; 3] = ["key", "window", "output_mode"];
+const OF_AGGREGATES: [&str; 4] = ["key", "window", "output_mode", "ttl"];
 
 const INPUT: Expect = expect("the `id` of a source or step, or a list of them", "\"events\"");
 const FUNCTION: Expect = expect("the name of a function of the plugin", "\"clean\"");
@@ -24,9 +26,10 @@ const SIZE: Expect = expect("a duration above zero", "\"1 minute\"");
 pub(super) fn step(reader: &mut Reader<'_>, mut table: Table<'_>, limits: CallLimits) -> Option<StepSpec> {
     let id = table.required(reader, "id", NAME, |reader, value| name(reader, &value));
     let inputs = table.required(reader, "input", INPUT, inputs);
-    let operation = table.one_of(reader, &["transform", "aggregate"], LATER, "transform = { plugin = \"clean.wasm\", function = \"clean\" }");
+    let operation = table.one_of(reader, &["transform", "aggregate", "dedupe"], LATER, "transform = { plugin = \"clean.wasm\", function = \"clean\" }");
     let operation = match operation {
         Some(("transform", value)) => transform(reader, &mut table, &value, limits),
+        Some(("dedupe", value)) => dedupe(reader, &mut table, &value),
         Some((_, value)) => aggregate(reader, &mut table, &value, limits),
         None => {
             // What belongs to an aggregate is not unknown while nobody can tell whether this is one.
@@ -54,29 +57,42 @@ fn inputs(reader: &mut Reader<'_>, value: Value<'_>) -> Option<Vec<Placed<String
 }
 
 fn transform(reader: &mut Reader<'_>, step: &mut Table<'_>, value: &Value<'_>, limits: CallLimits) -> Option<Operation> {
-    let mut sound = true;
-    for key in OF_AGGREGATES {
-        if let Some(value) = step.take(key) {
-            let what = format!("`{key}` does not go with `transform`");
-            reader.error(Code::Conflict, value.key_span, what, "it beside `aggregate`", format!("remove `{key}`, or make the aggregate a step of its own"));
-            sound = false;
-        }
-    }
+    let sound = nothing_of_aggregates(reader, step, "transform");
     let call = call(reader, value, limits, true)?;
     sound.then_some(Operation::Transform(TransformSpec { call }))
 }
 
+/// `{ key, within_watermark }`
+fn dedupe(reader: &mut Reader<'_>, step: &mut Table<'_>, value: &Value<'_>) -> Option<Operation> {
+    let sound = nothing_of_aggregates(reader, step, "dedupe");
+    let mut table = reader.table(value, expect("a table", "{ key = [\"event_id\"] }"))?;
+    let key = table.or(reader, "key", Vec::new(), columns);
+    let within_watermark = table.or(reader, "within_watermark", false, |reader, value| reader.boolean(&value));
+    table.finish(reader, &[]);
+    let spec = DedupeSpec { key: key?, within_watermark: within_watermark?, place: value.key_span };
+    sound.then_some(Operation::Dedupe(spec))
+}
+
+fn nothing_of_aggregates(reader: &mut Reader<'_>, step: &mut Table<'_>, operation: &str) -> bool {
+    let mut sound = true;
+    for key in OF_AGGREGATES {
+        if let Some(value) = step.take(key) {
+            let what = format!("`{key}` does not go with `{operation}`");
+            reader.error(Code::Conflict, value.key_span, what, "it beside `aggregate`", format!("remove `{key}`, or make the aggregate a step of its own"));
+            sound = false;
+        }
+    }
+    sound
+}
+
 fn aggregate(reader: &mut Reader<'_>, step: &mut Table<'_>, value: &Value<'_>, limits: CallLimits) -> Option<Operation> {
     let key = step.or(reader, "key", Vec::new(), columns);
-    let window = match step.take("window") {
-        Some(value) => window(reader, &value),
-        None if step.has_slip_of("window") => None,
-        None => {
-            let what = "not yet: an aggregate without `window`, which keeps every group for ever, comes with a later version";
-            reader.error(Code::NotYet, value.key_span, what, "a window over event time", "add `window = { tumbling = \"1 minute\" }`");
-            None
-        }
+    let (window, place) = match step.take("window") {
+        Some(value) => (window(reader, &value).map(Some), value.key_span),
+        None if step.has_slip_of("window") => (None, value.key_span),
+        None => (Some(None), value.key_span),
     };
+    let ttl = step.optional(reader, "ttl", |reader, value| duration(reader, &value));
     let default = Placed::new(OutputMode::Append, value.key_span);
     let output_mode = step.or(reader, "output_mode", default, |reader, value| {
         let words = [("append", OutputMode::Append), ("update", OutputMode::Update), ("complete", OutputMode::Complete)];
@@ -84,31 +100,74 @@ fn aggregate(reader: &mut Reader<'_>, step: &mut Table<'_>, value: &Value<'_>, l
         Some(Placed::new(mode, value.span()))
     });
     let call = call(reader, value, limits, false);
-    Some(Operation::Aggregate(AggregateSpec { key: key?, window: window?, call: call?, output_mode: output_mode? }))
-}
-
-fn window(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Placed<WindowSpec>> {
-    let mut table = reader.table(value, expect("a table", "{ tumbling = \"1 minute\" }"))?;
-    let later = ["sliding", "every", "session"];
-    let kind = table.one_of(reader, &["tumbling"], &later, "tumbling = \"1 minute\"");
-    let size = kind.and_then(|(_, value)| {
-        reader.parsed(&value, SIZE, |text| match DurationUs::parse_fixed(text) {
-            Ok(size) if size.us() == 0 => Err("it is zero".to_owned()),
-            other => other.map_err(|error| error.to_string()),
-        })
-    });
-    let zero = Placed::new(0, value.span());
-    let offset =
-        table.or(reader, "offset", zero, |reader, value| reader.parsed(&value, expect("a duration, which may be negative", "\"15 seconds\""), signed_us));
-    table.finish(reader, &later);
-    let (size, offset) = (size?, offset?);
-    // T-2, as Spark has it: an offset of a whole window or more is a slip. Either sign is allowed.
-    if offset.abs() >= size.us() {
-        let what = "`offset` is not smaller than the window";
-        reader.error(Code::BadValue, offset.span, what, format!("less than {}", size.value), "take whole windows off it");
+    let (window, ttl) = (window?, ttl?);
+    if let (Some(_), Some(ttl)) = (&window, &ttl) {
+        let what = "`ttl` does not go with `window`";
+        reader.error(Code::Conflict, ttl.span, what, "it on an aggregate without a window", "remove `ttl`: the watermark closes windows");
         return None;
     }
-    Some(Placed::new(WindowSpec { size: size.value, offset_us: offset.value }, value.key_span))
+    Some(Operation::Aggregate(AggregateSpec { key: key?, window, place, call: call?, output_mode: output_mode?, ttl }))
+}
+
+/// `{ tumbling, offset }`, `{ sliding, every, offset }` or `{ session }`
+fn window(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<WindowSpec> {
+    let mut table = reader.table(value, expect("a table", "{ tumbling = \"1 minute\" }"))?;
+    let kind = table.one_of(reader, &["tumbling", "sliding", "session"], &[], "tumbling = \"1 minute\"");
+    let spec = match kind {
+        Some(("session", value)) => gap(reader, &value).map(WindowSpec::Session),
+        Some((kind, size)) => regular(reader, &mut table, kind == "sliding", &size, value),
+        None => {
+            // What belongs to some window is not unknown while nobody can tell which one this is.
+            ["every", "offset"].into_iter().for_each(|key| drop(table.take(key)));
+            None
+        }
+    };
+    table.finish(reader, &[]);
+    spec
+}
+
+/// Windows that begin at regular moments. T-2: a slide longer than the window would leave rows in none, and an offset of a whole slide or more is a slip; Spark
+/// takes either sign.
+fn regular(reader: &mut Reader<'_>, table: &mut Table<'_>, sliding: bool, size: &Value<'_>, window: &Value<'_>) -> Option<WindowSpec> {
+    let size = duration(reader, size);
+    let every = match sliding {
+        true => table.required(reader, "every", SIZE, |reader, value| duration(reader, &value)),
+        false => size.clone(),
+    };
+    let zero = Placed::new(0, window.span());
+    let offset =
+        table.or(reader, "offset", zero, |reader, value| reader.parsed(&value, expect("a duration, which may be negative", "\"15 seconds\""), signed_us));
+    let (size, every, offset) = (size?, every?, offset?);
+    if every.us() > size.us() {
+        let what = "`every` is longer than the window, so that some rows would be in none";
+        reader.error(Code::BadValue, every.span, what, format!("at most {}", size.value), "make it shorter, or the window longer");
+        return None;
+    }
+    if offset.abs() >= every.us() {
+        let (what, advice) = match sliding {
+            true => ("`offset` is not smaller than `every`", "take whole slides off it"),
+            false => ("`offset` is not smaller than the window", "take whole windows off it"),
+        };
+        reader.error(Code::BadValue, offset.span, what, format!("less than {}", every.value), advice);
+        return None;
+    }
+    Some(WindowSpec::Regular { size: size.value, every: every.value, offset_us: offset.value })
+}
+
+/// `"30 minutes"`, or `{ gap = "column" }`
+fn gap(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<GapSpec> {
+    const COLUMN: Expect = expect("a column with each row's gap", "\"gap\"");
+    let Some(mut table) = value.as_table() else { return duration(reader, value).map(|gap| GapSpec::Fixed(gap.value)) };
+    let column = table.required(reader, "gap", COLUMN, |reader, value| reader.plain(&value, COLUMN));
+    table.finish(reader, &[]);
+    Some(GapSpec::Column(column?))
+}
+
+fn duration(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Placed<DurationUs>> {
+    reader.parsed(value, SIZE, |text| match DurationUs::parse_fixed(text) {
+        Ok(size) if size.us() == 0 => Err("it is zero".to_owned()),
+        other => other.map_err(|error| error.to_string()),
+    })
 }
 
 fn signed_us(text: &str) -> Result<i64, String> {

@@ -180,6 +180,15 @@ pub struct WatermarkSpec {
     pub by: WatermarkBy,
 }
 
+/// How the watermarks of several declarations become the pipeline's (W-3, W-4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WatermarkPolicy {
+    /// The smallest: no input's rows are late because another is ahead.
+    Min,
+    /// The largest: an input that falls behind holds nothing back, and its rows may be late.
+    Max,
+}
+
 /// Over what a watermark is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WatermarkBy {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::EventTimeSpec;
 use crate::pipeline::config::Config;
-use crate::pipeline::document::{Document, Placed};
+use crate::pipeline::document::{Document, Placed, Span};
 use crate::pipeline::text::Text;
 use crate::pipeline::unit::{ByteSize, DurationUs};
 
@@ -31,6 +31,8 @@ pub enum Operation {
     Transform(TransformSpec),
     /// Rows in, one row for each window and key out.
     Aggregate(AggregateSpec),
+    /// Rows in, the first of each key out.
+    Dedupe(DedupeSpec),
 }
 
 /// `transform`
@@ -40,26 +42,57 @@ pub struct TransformSpec {
     pub call: PluginCall,
 }
 
-/// `key`, `window`, `aggregate` and `output_mode`
+/// `key`, `window`, `aggregate`, `output_mode` and `ttl`
 #[derive(Debug, Clone)]
 pub struct AggregateSpec {
     /// The columns that make the group within its window.
     pub key: Vec<Placed<String>>,
-    /// The window.
-    pub window: Placed<WindowSpec>,
+    /// The window; none: one group for each key, for ever.
+    pub window: Option<WindowSpec>,
+    /// Where the document says how rows are grouped: `window`, or `aggregate` where there is none.
+    pub place: Span,
     /// What folds the rows.
     pub call: PluginCall,
     /// When a group's row comes out.
     pub output_mode: Placed<OutputMode>,
+    /// How long a group without a window is kept after its last row, by the epoch's clock.
+    pub ttl: Option<Placed<DurationUs>>,
 }
 
-/// A tumbling window: [k * size + offset, (k + 1) * size + offset).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WindowSpec {
-    /// Above zero.
-    pub size: DurationUs,
-    /// Smaller than the size; it may be negative.
-    pub offset_us: i64,
+/// How moments fall into windows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WindowSpec {
+    /// [k * every + offset, k * every + offset + size). Tumbling: `every` is the size.
+    Regular {
+        /// Above zero.
+        size: DurationUs,
+        /// From one beginning to the next: above zero, at most the size.
+        every: DurationUs,
+        /// Smaller than `every`; it may be negative.
+        offset_us: i64,
+    },
+    /// From the first of a run of rows, none of which is further from the next than its gap, to the last one's end.
+    Session(GapSpec),
+}
+
+/// How long after a row its session goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GapSpec {
+    /// So long after each row.
+    Fixed(DurationUs),
+    /// As long as this column says.
+    Column(Placed<String>),
+}
+
+/// `dedupe`
+#[derive(Debug, Clone)]
+pub struct DedupeSpec {
+    /// The columns whose values are not to come twice; none: all columns.
+    pub key: Vec<Placed<String>>,
+    /// Whether a key is forgotten when the watermark has passed its first row by the watermark's delay.
+    pub within_watermark: bool,
+    /// Where `dedupe` stands.
+    pub place: Span,
 }
 
 /// When a group's row comes out.
@@ -112,11 +145,12 @@ impl CallLimits {
 }
 
 impl Operation {
-    /// What the step calls.
-    pub fn call(&self) -> &PluginCall {
+    /// What the step calls; none: the host does it.
+    pub fn call(&self) -> Option<&PluginCall> {
         match self {
-            Self::Transform(transform) => &transform.call,
-            Self::Aggregate(aggregate) => &aggregate.call,
+            Self::Transform(transform) => Some(&transform.call),
+            Self::Aggregate(aggregate) => Some(&aggregate.call),
+            Self::Dedupe(_) => None,
         }
     }
 }

@@ -114,7 +114,7 @@ pipeline.toml:1:8: `name` takes nothing from the environment, because it is show
         document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
 triger = "asap""#)]),
         says: r#"
-pipeline.toml:2:1: unknown key `triger` in the pipeline: expected `name`, `trigger`, `state_dir`, `limits`, `max_rejected`, `weight`, `control`, `plugin_limits`, `source`, `step`, `sink` or `dead_letters`; did you mean `trigger`?
+pipeline.toml:2:1: unknown key `triger` in the pipeline: expected `name`, `trigger`, `state_dir`, `limits`, `max_rejected`, `weight`, `watermark_policy`, `no_data_epochs`, `control`, `plugin_limits`, `source`, `step`, `sink` or `dead_letters`; did you mean `trigger`?
    |
  2 | triger = "asap"
    | ^^^^^^
@@ -125,7 +125,7 @@ pipeline.toml:2:1: unknown key `triger` in the pipeline: expected `name`, `trigg
         document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
 delivery = "at-least-once""#)]),
         says: r#"
-pipeline.toml:2:1: not yet: `delivery` in the pipeline comes with a later version: expected `name`, `trigger`, `state_dir`, `limits`, `max_rejected`, `weight`, `control`, `plugin_limits`, `source`, `step`, `sink` or `dead_letters`; remove it
+pipeline.toml:2:1: not yet: `delivery` in the pipeline comes with a later version: expected `name`, `trigger`, `state_dir`, `limits`, `max_rejected`, `weight`, `watermark_policy`, `no_data_epochs`, `control`, `plugin_limits`, `source`, `step`, `sink` or `dead_letters`; remove it
    |
  2 | delivery = "at-least-once"
    | ^^^^^^^^
@@ -796,7 +796,7 @@ pipeline.toml:8:43: `source.event_time.watermark` is `-1 minute` (it is negative
         wrong: "a step that does nothing",
         document: Made::By(&[("transform = { plugin", "transfrom = { plugin")]),
         says: r#"
-pipeline.toml:13:1: unknown key `transfrom` in `step`: expected `id`, `input`, `transform`, `aggregate`, `key`, `window`, `output_mode` or `event_time`; did you mean `transform`?
+pipeline.toml:13:1: unknown key `transfrom` in `step`: expected `id`, `input`, `transform`, `aggregate`, `dedupe`, `key`, `window`, `output_mode`, `ttl` or `event_time`; did you mean `transform`?
     |
  13 | transfrom = { plugin = "clean.wasm", function = "clean", config = { drop = { prefix = "BOT" } } }
     | ^^^^^^^^^
@@ -809,7 +809,7 @@ pipeline.toml:13:1: unknown key `transfrom` in `step`: expected `id`, `input`, `
 transform = { plugin = "clean.wasm", function = "clean" }
 "#)]),
         says: r#"
-pipeline.toml:21:1: `step` has `transform` and `aggregate`: expected one of `transform` or `aggregate`; keep one, remove the rest
+pipeline.toml:21:1: `step` has `transform` and `aggregate`: expected one of `transform`, `aggregate` or `dedupe`; keep one, remove the rest
     |
  21 | aggregate = { plugin = "std", config = { clicks = "count(*)" } }
     | ^^^^^^^^^
@@ -828,38 +828,152 @@ pipeline.toml:13:1: `key` does not go with `transform`: expected it beside `aggr
     },
     Case {
         wrong: "an operation that comes later",
-        document: Made::By(&[(r#"transform = { plugin = "clean.wasm", function = "clean", config = { drop = { prefix = "BOT" } } }"#, r#"dedupe = { key = ["user"] }"#)]),
+        document: Made::By(&[(r#"transform = { plugin = "clean.wasm", function = "clean", config = { drop = { prefix = "BOT" } } }"#, r#"join = { key = ["user"] }"#)]),
         says: r#"
-pipeline.toml:13:1: not yet: `dedupe` in `step` comes with a later version: expected `id`, `input`, `transform`, `aggregate`, `key`, `window`, `output_mode` or `event_time`; remove it
+pipeline.toml:13:1: not yet: `join` in `step` comes with a later version: expected `id`, `input`, `transform`, `aggregate`, `dedupe`, `key`, `window`, `output_mode`, `ttl` or `event_time`; remove it
     |
- 13 | dedupe = { key = ["user"] }
+ 13 | join = { key = ["user"] }
+    | ^^^^
+"#,
+    },
+    Case {
+        wrong: "a deduplication with a window",
+        document: Made::By(&[(r#"transform = { plugin = "clean.wasm", function = "clean", config = { drop = { prefix = "BOT" } } }"#, r#"dedupe = { key = ["user"], within_watermark = 1 }
+window = { tumbling = "1 minute" }"#)]),
+        says: r#"
+pipeline.toml:13:47: `step.dedupe.within_watermark` is an integer: expected `true` or `false`; write `within_watermark = true`
+    |
+ 13 | dedupe = { key = ["user"], within_watermark = 1 }
+    |                                               ^
+
+pipeline.toml:14:1: `window` does not go with `dedupe`: expected it beside `aggregate`; remove `window`, or make the aggregate a step of its own
+    |
+ 14 | window = { tumbling = "1 minute" }
     | ^^^^^^
 "#,
     },
     Case {
-        wrong: "a window that comes later",
-        document: Made::By(&[(r#"{ tumbling = "1 minute" }"#, r#"{ sliding = "1 minute", every = "10s" }"#)]),
+        wrong: "a slide longer than its window",
+        document: Made::By(&[(r#"{ tumbling = "1 minute" }"#, r#"{ sliding = "10s", every = "1 minute" }"#)]),
         says: r#"
-pipeline.toml:19:12: not yet: `sliding` in `step.window` comes with a later version: expected `tumbling` or `offset`; remove it
+pipeline.toml:19:37: `every` is longer than the window, so that some rows would be in none: expected at most 10s; make it shorter, or the window longer
     |
- 19 | window = { sliding = "1 minute", every = "10s" }
-    |            ^^^^^^^
-
-pipeline.toml:19:34: not yet: `every` in `step.window` comes with a later version: expected `tumbling` or `offset`; remove it
-    |
- 19 | window = { sliding = "1 minute", every = "10s" }
-    |                                  ^^^^^
+ 19 | window = { sliding = "10s", every = "1 minute" }
+    |                                     ^^^^^^^^^^
 "#,
     },
     Case {
-        wrong: "an aggregate without a window",
+        wrong: "an offset of a whole slide",
+        document: Made::By(&[(r#"{ tumbling = "1 minute" }"#, r#"{ sliding = "1 minute", every = "10s", offset = "10s" }"#)]),
+        says: r#"
+pipeline.toml:19:58: `offset` is not smaller than `every`: expected less than 10s; take whole slides off it
+    |
+ 19 | window = { sliding = "1 minute", every = "10s", offset = "10s" }
+    |                                                          ^^^^^
+"#,
+    },
+    Case {
+        wrong: "a sliding window without its slide",
+        document: Made::By(&[(r#"{ tumbling = "1 minute" }"#, r#"{ sliding = "1 minute" }"#)]),
+        says: r#"
+pipeline.toml:19:10: `every` is missing in `step.window`: expected a duration above zero; add `every = "1 minute"`
+    |
+ 19 | window = { sliding = "1 minute" }
+    |          ^^^^^^^^^^^^^^^^^^^^^^^^
+"#,
+    },
+    Case {
+        wrong: "two kinds of window",
+        document: Made::By(&[(r#"{ tumbling = "1 minute" }"#, r#"{ tumbling = "1 minute", session = "1 minute" }"#)]),
+        says: r#"
+pipeline.toml:19:35: `step.window` has `tumbling` and `session`: expected one of `tumbling`, `sliding` or `session`; keep one, remove the rest
+    |
+ 19 | window = { tumbling = "1 minute", session = "1 minute" }
+    |                                   ^^^^^^^
+"#,
+    },
+    Case {
+        wrong: "sessions in update mode without a key",
+        document: Made::By(&[(r#"window = { tumbling = "1 minute" }"#, r#"window = { session = "1 minute" }
+output_mode = "update""#)]),
+        says: r#"
+pipeline.toml:20:15: `by_country` gives the sessions that an epoch changes, but sessions that grow together would have to be taken back: expected `append` or `complete` for a session window; set `output_mode = "append"`, which gives a session once, when it is closed
+    |
+ 20 | output_mode = "update"
+    |               ^^^^^^^^
+"#,
+    },
+    Case {
+        wrong: "sessions without a key",
+        document: Made::By(&[(r#"window = { tumbling = "1 minute" }"#, r#"window = { session = "1 minute" }"#), (r#"key = ["country"]
+"#, "")]),
+        says: r#"
+pipeline.toml:18:1: the sessions of `by_country` have no key, so that rows of everyone would be one session: expected at least one column beside the session; add `key = ["user_id"]`, or make a key of a constant in a step before
+    |
+ 18 | window = { session = "1 minute" }
+    | ^^^^^^
+"#,
+    },
+    Case {
+        wrong: "a gap that is no column of gaps",
+        document: Made::By(&[(r#"window = { tumbling = "1 minute" }"#, r#"window = { session = { gap = "at" } }"#)]),
+        says: r#"
+pipeline.toml:19:30: the column `at` of the input of the step `by_country` is timestamp: expected `utf8` with a duration such as `5 minutes`, or `int64` with milliseconds; make it in a step before, or name another column
+    |
+ 19 | window = { session = { gap = "at" } }
+    |                              ^^^^
+"#,
+    },
+    Case {
+        wrong: "keys within a watermark that is not there",
+        document: Made::By(&[(r#"transform = { plugin = "clean.wasm", function = "clean", config = { drop = { prefix = "BOT" } } }"#, r#"dedupe = { key = ["user"], within_watermark = true }"#), (r#", watermark = "1 minute""#, "")]),
+        says: r#"
+pipeline.toml:13:1: `clean` forgets keys when the watermark has passed them, but its input has no watermark: expected a watermark above; add `event_time = { column = "timestamp", watermark = "1 minute" }` to the source, or remove `within_watermark`
+    |
+ 13 | dedupe = { key = ["user"], within_watermark = true }
+    | ^^^^^^
+
+pipeline.toml:20:1: `by_country` appends a window when it is closed, but the `event_time` at pipeline.toml:8:1 has no watermark, so none ever is: expected a watermark; add `watermark = "1 minute"` there, or set `output_mode = "update"` here
+    |
+ 20 | aggregate = { plugin = "std", config = { clicks = "count(*)" } }
+    | ^^^^^^^^^
+"#,
+    },
+    Case {
+        wrong: "a gap that is no duration",
+        document: Made::By(&[(r#"{ tumbling = "1 minute" }"#, r#"{ session = { gap = 5, offset = "1s" } }"#)]),
+        says: r#"
+pipeline.toml:19:30: `step.window.session.gap` is an integer: expected a column with each row's gap; write `gap = "gap"`
+    |
+ 19 | window = { session = { gap = 5, offset = "1s" } }
+    |                              ^
+
+pipeline.toml:19:33: unknown key `offset` in `step.window.session`: expected `gap`; remove it
+    |
+ 19 | window = { session = { gap = 5, offset = "1s" } }
+    |                                 ^^^^^^
+"#,
+    },
+    Case {
+        wrong: "groups without a window in append mode",
         document: Made::By(&[(r#"window = { tumbling = "1 minute" }
 "#, "")]),
         says: r#"
-pipeline.toml:19:1: not yet: an aggregate without `window`, which keeps every group for ever, comes with a later version: expected a window over event time; add `window = { tumbling = "1 minute" }`
+pipeline.toml:19:1: `by_country` appends a group when it is closed, but without a window, or the event time in its key, none ever is: expected `update` or `complete` for groups without a window; add `window = { tumbling = "1 minute" }` and an `event_time` with a watermark, or set `output_mode = "update"`
     |
  19 | aggregate = { plugin = "std", config = { clicks = "count(*)" } }
     | ^^^^^^^^^
+"#,
+    },
+    Case {
+        wrong: "a ttl beside a window",
+        document: Made::By(&[(r#"window = { tumbling = "1 minute" }"#, r#"window = { tumbling = "1 minute" }
+ttl = "1 day""#)]),
+        says: r#"
+pipeline.toml:20:7: `ttl` does not go with `window`: expected it on an aggregate without a window; remove `ttl`: the watermark closes windows
+    |
+ 20 | ttl = "1 day"
+    |       ^^^^^^^
 "#,
     },
     Case {

@@ -33,8 +33,9 @@ fn columns_and_event_time_go_from_source_to_sink() {
     assert_eq!((by_country.id.as_str(), by_country.inputs.as_slice()), ("by_country", [Node::Step(0)].as_slice()));
     assert_eq!(columns(&by_country.schema), "window_start timestamp, window_end timestamp, country utf8?, clicks float64?");
     let PlannedOperation::Aggregate(aggregate) = &by_country.operation else { panic!("an aggregate") };
-    assert_eq!((aggregate.key.as_slice(), aggregate.time), ([2].as_slice(), RowTime { column: 0, is_window_end: false }));
-    assert_eq!(aggregate.window, WindowSpec { size: DurationUs::from_secs(60), offset_us: 0 });
+    assert_eq!(aggregate.key, [2]);
+    let (size, every) = (DurationUs::from_secs(60), DurationUs::from_secs(60));
+    assert_eq!(aggregate.window, PlannedWindow::Regular { size, every, offset_us: 0, time: RowTime { column: 0, is_window_end: false } });
     assert_eq!(aggregate.output_mode, OutputMode::Append);
 
     let PlannedTarget::Kafka(sink) = &plan.sinks[0].target else { panic!("a topic") };
@@ -79,7 +80,8 @@ fn a_window_of_windows_goes_by_the_end_of_the_first() {
     ]);
     let plan = planned(&text).unwrap();
     let PlannedOperation::Aggregate(by_hour) = &plan.steps[2].operation else { panic!("an aggregate") };
-    assert_eq!((by_hour.time, by_hour.window.offset_us), (RowTime { column: 1, is_window_end: true }, -900_000_000));
+    let PlannedWindow::Regular { time, offset_us, .. } = by_hour.window else { panic!("a window") };
+    assert_eq!((time, offset_us), (RowTime { column: 1, is_window_end: true }, -900_000_000));
     assert_eq!(columns(&plan.steps[2].schema), "window_start timestamp, window_end timestamp, total float64?");
 }
 
@@ -194,8 +196,8 @@ fn the_example_of_ad_events_is_sound() {
     let checked = check(parse(&document, &env).unwrap()).unwrap();
     let said: Vec<(Severity, Code)> = checked.findings().iter().map(|problem| (problem.severity, problem.code)).collect();
     assert_eq!(said, [(Severity::Note, Code::Delivery)], "only the console's note");
-    let PluginRef::File(_) = &checked.spec().steps[0].operation.call().plugin.value else { panic!("a file") };
-    assert_eq!(checked.spec().steps[0].operation.call().plugin.path(&document).unwrap(), std::path::Path::new("plugins/ad-events/ad_events.wasm"));
+    let PluginRef::File(_) = &checked.spec().steps[0].operation.call().unwrap().plugin.value else { panic!("a file") };
+    assert_eq!(checked.spec().steps[0].operation.call().unwrap().plugin.path(&document).unwrap(), std::path::Path::new("plugins/ad-events/ad_events.wasm"));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::state::prepared::{EpochRecord, Prepared};
 use crate::state::shard::{NEVER_US, ShardCount};
 use crate::state::store::{FoundPrepared, Remaining, StoreConfig};
 
+const EVERYWHERE: std::ops::RangeInclusive<i64> = i64::MIN..=i64::MAX;
 const STEP: &str = "by_format";
 
 /// A step on a real database in a folder of its own.
@@ -111,7 +112,7 @@ impl World {
     /// What counts and caches must be, counted anew.
     fn check_counts(&self, committed: &BTreeMap<(i64, Vec<u8>), Vec<u8>>) {
         let step = self.step.as_ref().unwrap();
-        let totals = step.totals();
+        let totals = step.totals(EVERYWHERE.clone());
         assert_eq!(totals.groups, committed.len() as u64);
         assert_eq!(totals.bytes, committed.iter().map(|((_, key), state)| (10 + key.len() + state.len()) as u64).sum::<u64>());
         for shard in step.shards() {
@@ -133,17 +134,17 @@ fn an_epoch_that_is_thrown_away_leaves_no_trace() {
     world.put(60, b"a", b"1");
     world.put(120, b"b", b"1");
     world.commit();
-    let before = (world.scan(i64::MIN..=i64::MAX), world.step().totals());
+    let before = (world.scan(i64::MIN..=i64::MAX), world.step().totals(EVERYWHERE.clone()));
 
     world.put(60, b"a", b"2");
     world.put(60, b"new", b"2");
     world.delete(120, b"b");
     world.close(60);
     assert_eq!(world.get(60, b"a"), None);
-    assert_eq!(world.step().changes().removed, 2);
+    assert_eq!(world.step().changes(EVERYWHERE.clone()).removed, 2);
     world.step().abort();
 
-    assert_eq!((world.scan(i64::MIN..=i64::MAX), world.step().totals()), before);
+    assert_eq!((world.scan(i64::MIN..=i64::MAX), world.step().totals(EVERYWHERE.clone())), before);
     assert_eq!(world.get(60, b"a").as_deref(), Some(b"1".as_slice()));
     assert_eq!(world.get(60, b"new"), None);
     assert!(world.step().delta().is_empty(), "nothing of it is in the next epoch");
@@ -155,17 +156,17 @@ fn an_epoch_reads_its_own_changes_and_nobody_else_does_before_it_is_applied() {
     world.put(60, b"a", b"1");
     world.put(60, b"a", b"22");
     assert_eq!(world.get(60, b"a").as_deref(), Some(b"22".as_slice()));
-    assert_eq!(world.step().totals().groups, 0);
+    assert_eq!(world.step().totals(EVERYWHERE.clone()).groups, 0);
     world.prepare();
     // Killed before the commit point was known: the record is there, the states are not.
     world.step = None;
     let store = world.store.clone().unwrap();
-    assert_eq!(StepState::open(&store, STEP, 1 << 20).unwrap().totals().groups, 0);
+    assert_eq!(StepState::open(&store, STEP, 1 << 20).unwrap().totals(EVERYWHERE.clone()).groups, 0);
     drop(store);
     // The next start finds that it was committed.
     world.reopen();
     assert_eq!(world.get(60, b"a").as_deref(), Some(b"22".as_slice()));
-    assert_eq!(world.step().totals().groups, 1);
+    assert_eq!(world.step().totals(EVERYWHERE.clone()).groups, 1);
 }
 
 #[test]
@@ -188,12 +189,15 @@ fn closed_windows_are_scanned_by_end_and_then_by_key_with_this_epochs_changes_an
 
     world.close(120);
     assert_eq!(world.scan(i64::MIN..=120), []);
-    assert_eq!(world.step().changes(), EpochChanges { updated: 1, added: 1, removed: 5, pending_bytes: world.step().changes().pending_bytes });
+    assert_eq!(
+        world.step().changes(EVERYWHERE.clone()),
+        EpochChanges { updated: 1, added: 1, removed: 5, pending_bytes: world.step().changes(EVERYWHERE.clone()).pending_bytes }
+    );
     world.commit();
     world.reopen();
     let left: Vec<_> = world.scan(i64::MIN..=i64::MAX).into_iter().map(|(end_us, key, _)| (end_us, key)).collect();
     assert_eq!(left, [(180, b"x".to_vec()), (180, b"y".to_vec())]);
-    assert_eq!(world.step().totals().groups, 2);
+    assert_eq!(world.step().totals(EVERYWHERE.clone()).groups, 2);
 }
 
 #[test]
@@ -212,9 +216,9 @@ fn a_window_that_loses_its_last_group_alone_is_forgotten_across_a_restart() {
     world.commit();
     world.delete(60, b"a");
     world.commit();
-    assert_eq!(world.step().totals().groups, 0);
+    assert_eq!(world.step().totals(EVERYWHERE.clone()).groups, 0);
     world.reopen();
-    assert_eq!(world.step().totals().groups, 0);
+    assert_eq!(world.step().totals(EVERYWHERE.clone()).groups, 0);
     world.close(60);
     assert!(world.step().delta().is_empty());
 }
@@ -361,7 +365,7 @@ proptest! {
                 }
             }
             let updated = running.iter().filter(|(group, state)| committed.get(*group) != Some(*state)).count() as u64;
-            prop_assert!(world.step().changes().updated >= updated, "at least what differs was updated");
+            prop_assert!(world.step().changes(EVERYWHERE.clone()).updated >= updated, "at least what differs was updated");
             let closed = close.map(|end_us| first_open + end_us);
             if let Some(closed) = closed {
                 let mut due = world.scan(i64::MIN..=closed);
