@@ -6,6 +6,7 @@ pub mod decode;
 pub mod dedupe;
 pub mod event_time;
 mod group;
+mod late;
 mod merge;
 pub mod placing;
 pub mod states;

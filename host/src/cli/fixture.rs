@@ -30,7 +30,7 @@ pub(crate) struct TestArgs {
 pub(super) fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
     let checked = launch::read(&args.pipeline)?;
     let engine = super::engine()?;
-    let sinks: Vec<String> = checked.spec().sinks.iter().map(|sink| sink.input.value.clone()).collect();
+    let sinks: Vec<String> = checked.seen().map(|(_, seen)| seen.to_owned()).collect();
     let mut results = Vec::new();
     for file in &args.fixtures {
         let name = file.display().to_string();

@@ -38,6 +38,8 @@ pub enum Node {
     Source(usize),
     /// A step, by number.
     Step(usize),
+    /// What comes too late for a step, by number.
+    Late(usize),
 }
 
 /// A source and how its records become rows.

@@ -84,6 +84,7 @@ impl Routes {
             let behind_lanes = step.inputs.iter().all(|input| match input {
                 Node::Source(_) => true,
                 Node::Step(number) => in_lanes.get(*number).copied().unwrap_or(false),
+                Node::Late(_) => false,
             });
             in_lanes.push(behind_lanes && matches!(step.operator, Operator::Transform(_)));
         }

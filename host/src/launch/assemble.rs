@@ -84,6 +84,7 @@ fn node(node: pipeline::Node) -> Node {
     match node {
         pipeline::Node::Source(number) => Node::Source(number),
         pipeline::Node::Step(number) => Node::Step(number),
+        pipeline::Node::Late(number) => Node::Late(number),
     }
 }
 
@@ -192,6 +193,7 @@ fn step_node(
                     pipeline::OutputMode::Complete => OutputMode::Complete,
                 },
                 output: step.schema,
+                late: step.late_schema,
                 max_state_bytes: MAX_STATE_BYTES,
                 store: Arc::clone(store),
             };
@@ -204,7 +206,8 @@ fn step_node(
                 _ => Until::Never,
             };
             let time = planned.time.map(|time| time.column);
-            let parts = DedupeParts { id: step.id.clone(), input: step.input_schema, key: planned.key, time, until, store: Arc::clone(store) };
+            let parts =
+                DedupeParts { id: step.id.clone(), input: step.input_schema, key: planned.key, time, until, late: step.late_schema, store: Arc::clone(store) };
             (Operator::Dedupe(Box::new(Dedupe::new(parts).with_context(|| format!("step `{}`", step.id))?)), None)
         }
     };
@@ -277,7 +280,9 @@ fn sources_of(plan: &OpenedPlan, of: Node, sources: &mut Vec<usize>) {
     match of {
         Node::Source(number) if !sources.contains(&number) => sources.push(number),
         Node::Source(_) => {}
-        Node::Step(number) => plan.steps.get(number).iter().flat_map(|step| &step.inputs).for_each(|input| sources_of(plan, node(*input), sources)),
+        Node::Step(number) | Node::Late(number) => {
+            plan.steps.get(number).iter().flat_map(|step| &step.inputs).for_each(|input| sources_of(plan, node(*input), sources))
+        }
     }
 }
 

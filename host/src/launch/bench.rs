@@ -66,7 +66,7 @@ impl FixtureBench {
             |source: &crate::pipeline::PlannedSource| Some((source.id.clone(), source.schema.fields().get(source.event_time?.column)?.as_ref().clone()));
         let event_times = plan.sources.iter().filter_map(declared).collect();
         let collected = plan.sinks.iter().map(|sink| (sink.id.clone(), crate::sink::memory::Collected::default())).collect();
-        let sinks = checked.spec().sinks.iter().map(|sink| (sink.id.value.clone(), sink.input.value.clone())).collect();
+        let sinks = checked.seen().map(|(sink, seen)| (sink.to_owned(), seen.to_owned())).collect();
         let (seen, clock) = (Arc::new(Mutex::new(Seen::default())), FixtureClock::default());
         let noted = Arc::clone(&seen);
         let surroundings = Surroundings {

@@ -146,6 +146,9 @@ pub struct SinkOutline {
     /// Whose rows it takes; none: those that can't go on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<String>,
+    /// Whether it takes the rows that come too late for its input, in place of the input's rows.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
     /// Where they go.
     pub writes: String,
     /// What it promises.
@@ -290,7 +293,8 @@ impl SinkOutline {
             PlannedTarget::Memory => "a list that a test reads".to_owned(),
         };
         let (guarantee, why) = promise::of_sink(plan, sink);
-        Self { id: sink.id.clone(), input: Some(name_of(plan, sink.input)), writes, guarantee, why }
+        let late = matches!(sink.input, Node::Late(_));
+        Self { id: sink.id.clone(), input: Some(name_of(plan, sink.input)), late, writes, guarantee, why }
     }
 
     fn dead_letters(plan: &OpenedPlan) -> Self {
@@ -299,7 +303,7 @@ impl SinkOutline {
             None => "a file in the state folder".to_owned(),
         };
         let (guarantee, why) = promise::of_letters(plan);
-        Self { id: "dead letters".to_owned(), input: None, writes, guarantee, why }
+        Self { id: "dead letters".to_owned(), input: None, late: false, writes, guarantee, why }
     }
 }
 
@@ -312,7 +316,7 @@ fn closes(step: &PlannedStep<OpenedPlugin<plugin::Transform>, OpenedPlugin<plugi
 fn name_of(plan: &OpenedPlan, node: Node) -> String {
     let id = match node {
         Node::Source(source) => plan.sources.get(source).map(|source| &source.id),
-        Node::Step(step) => plan.steps.get(step).map(|step| &step.id),
+        Node::Step(step) | Node::Late(step) => plan.steps.get(step).map(|step| &step.id),
     };
     id.cloned().unwrap_or_default()
 }

@@ -20,6 +20,7 @@ use rayon::prelude::*;
 
 use super::EpochTime;
 use super::group::{self, Partial};
+use super::late::LateRows;
 use super::placing::Placing;
 use super::states::StepStates;
 use crate::epoch::clock::{Busy, Stopwatch};
@@ -46,6 +47,8 @@ pub enum OutputMode {
 pub(super) struct Grouping {
     /// Which window they belong to.
     pub(super) placing: Placing,
+    /// Makes rows for the sink of late ones; none: there is none.
+    pub(super) late: Option<LateRows>,
     /// Makes bytes of the key columns, and columns of bytes.
     pub(super) encoder: KeyEncoder,
     /// The input columns that are looked at, here or by the plugin.
@@ -84,6 +87,8 @@ pub struct AggregateParts {
     pub mode: OutputMode,
     /// The rows that go out: window, keys, what `finish` makes.
     pub output: SchemaRef,
+    /// The columns of late rows, if somebody takes them.
+    pub late: Option<SchemaRef>,
     /// How large one group's state may be.
     pub max_state_bytes: usize,
     /// Where the states are.
@@ -97,6 +102,8 @@ pub struct Aggregated {
     pub chunks: Vec<Chunk>,
     /// How often a row came too late for a window that it is in.
     pub late_rows: u64,
+    /// Those rows, each as often, for the sink that takes them.
+    pub late: Vec<Chunk>,
     /// For the progress record.
     pub operator: StateOperator,
     /// Microseconds of all threads together.
@@ -109,14 +116,15 @@ impl Aggregate {
     /// # Errors
     /// When a key column has a type that can't be a key, or the state's identity can't be written.
     pub fn new(parts: AggregateParts) -> anyhow::Result<Self> {
-        let AggregateParts { id, function, input, key, placing, watermarked, mode, output, max_state_bytes, store } = parts;
+        let AggregateParts { id, function, input, key, placing, watermarked, mode, output, late, max_state_bytes, store } = parts;
         let encoder = KeyEncoder::new(&input, &key)?;
         let mut needs = vec![false; input.fields().len()];
         for column in key.iter().chain(function.reads()).copied().chain(placing.reads()) {
             *needs.get_mut(column).with_context(|| format!("there is no column {column}"))? = true;
         }
         let identity = store.intern(&stored_identity(function.state_identity()))?;
-        let grouping = Grouping { placing, encoder, needs };
+        let late = late.zip(placing.time()).map(|(schema, time)| LateRows { schema, time, windowed: placing.has_windows() });
+        let grouping = Grouping { placing, late, encoder, needs };
         let asks = watermarked && mode != OutputMode::Complete;
         Ok(Self { states: StepStates::new(id, store), function, grouping, mode, output, max_state_bytes, identity, asks, busy: Busy::default() })
     }
@@ -144,7 +152,7 @@ impl Aggregate {
                 self.busy.with(|| group::fold(&self.grouping, &self.function, time, chunks)).with_context(named)
             })
             .collect();
-        let partials: Vec<Partial> = folded.into_iter().collect::<anyhow::Result<_>>()?;
+        let mut partials: Vec<Partial> = folded.into_iter().collect::<anyhow::Result<_>>()?;
         let emitted = self.merge_shards(time, &partials)?;
         let mut operator = StateOperator { all_updates_time_ms: watch.lap_us() / 1_000, ..StateOperator::default() };
         let chunks = self.emit(time, emitted)?;
@@ -155,7 +163,8 @@ impl Aggregate {
         self.states.describe(&mut operator, counted);
         operator.num_rows_dropped_by_watermark = partials.iter().map(|partial| partial.late_groups).sum();
         operator.all_updates_time_ms += watch.lap_us() / 1_000;
-        Ok(Aggregated { chunks, late_rows: partials.iter().map(|partial| partial.late_rows).sum(), operator, busy_us: self.busy.take_us() })
+        let late = partials.iter_mut().flat_map(|partial| std::mem::take(&mut partial.late)).collect();
+        Ok(Aggregated { chunks, late, late_rows: partials.iter().map(|partial| partial.late_rows).sum(), operator, busy_us: self.busy.take_us() })
     }
 
     /// Whether an epoch without records is to be made once the watermark has moved (B-4).

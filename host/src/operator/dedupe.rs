@@ -17,6 +17,7 @@ use arrow_schema::SchemaRef;
 use rayon::prelude::*;
 
 use super::EpochTime;
+use super::late::LateRows;
 use super::states::StepStates;
 use crate::epoch::clock::{Busy, Stopwatch};
 use crate::observe::progress::StateOperator;
@@ -24,6 +25,7 @@ use crate::rows::Chunk;
 use crate::source::Bytes;
 use crate::state::{KeyEncoder, Keys, NEVER_US, ShardState, StateKey, States, Store};
 use crate::time::EventTime;
+use crate::time::window::Window;
 
 /// A step that lets no key pass twice.
 pub struct Dedupe {
@@ -32,6 +34,7 @@ pub struct Dedupe {
     encoder: KeyEncoder,
     time: Option<usize>,
     until: Until,
+    late: Option<LateRows>,
     busy: Busy,
 }
 
@@ -47,6 +50,8 @@ pub struct DedupeParts {
     pub time: Option<usize>,
     /// How long keys are remembered.
     pub until: Until,
+    /// The columns of late rows, if somebody takes them.
+    pub late: Option<SchemaRef>,
     /// Where.
     pub store: std::sync::Arc<Store>,
 }
@@ -69,6 +74,8 @@ pub struct Deduped {
     pub chunks: Vec<Chunk>,
     /// Rows that came too late to tell.
     pub late_rows: u64,
+    /// Those rows, for the sink that takes them.
+    pub late: Vec<Chunk>,
     /// Rows whose key had been seen.
     pub duplicate_rows: u64,
     /// For the progress record.
@@ -87,6 +94,9 @@ struct Candidate<'a> {
     key: &'a [u8],
 }
 
+/// A row that is compared with others is in none.
+const NO_WINDOW: Window = Window { start: EventTime(0), end: EventTime(0) };
+
 /// The keys and times of a chunk's rows.
 struct Read {
     keys: Bytes,
@@ -100,8 +110,9 @@ impl Dedupe {
     /// # Errors
     /// When a key column has a type that can't be a key.
     pub fn new(parts: DedupeParts) -> anyhow::Result<Self> {
-        let DedupeParts { id, input, key, time, until, store } = parts;
-        Ok(Self { states: StepStates::new(id, store), encoder: KeyEncoder::new(&input, &key)?, time, until, busy: Busy::default() })
+        let DedupeParts { id, input, key, time, until, late, store } = parts;
+        let late = late.zip(time).map(|(schema, time)| LateRows { schema, time, windowed: false });
+        Ok(Self { states: StepStates::new(id, store), encoder: KeyEncoder::new(&input, &key)?, time, until, late, busy: Busy::default() })
     }
 
     /// Whether an epoch without records is to be made once the watermark has moved: for any watermark, as Spark does it (B-4).
@@ -119,16 +130,23 @@ impl Dedupe {
         let read: Vec<Read> = chunks.par_iter().map(|chunk| self.busy.with(|| self.read(time, chunk))).collect::<anyhow::Result<_>>()?;
         let count = self.states.store().shards();
         let mut by_shard: Vec<Vec<Candidate<'_>>> = count.shards().map(|_| Vec::new()).collect();
-        let mut late_rows = 0;
+        let mut late = Vec::new();
+        let mut number = 0;
         for (chunk, read) in read.iter().enumerate() {
             for (row, end_us) in read.ends_us.iter().enumerate() {
                 let key = read.keys.get(row).unwrap_or_default();
                 match (end_us, by_shard.get_mut(usize::from(count.shard_of(key).0))) {
                     (Some(end_us), Some(shard)) => shard.push(Candidate { chunk, row, end_us: *end_us, key }),
-                    _ => late_rows += 1,
+                    _ => late.push((number, NO_WINDOW)),
                 }
+                number += 1;
             }
         }
+        let late_rows = late.len() as u64;
+        let late = match (&self.late, time.late) {
+            (Some(rows), Some(watermark)) => rows.of(&chunks, &late, watermark)?,
+            _ => Vec::new(),
+        };
         let candidates: u64 = by_shard.iter().map(|rows| rows.len() as u64).sum();
         let (until, busy) = (self.until, &self.busy);
         let closed_us = time.eviction.map(|eviction| eviction.as_event_time().0);
@@ -148,7 +166,7 @@ impl Dedupe {
         operator.num_rows_dropped_by_watermark = late_rows;
         operator.all_updates_time_ms = watch.lap_us() / 1_000;
         operator.custom_metrics.insert("numDroppedDuplicateRows", candidates - kept);
-        Ok(Deduped { chunks, late_rows, duplicate_rows: candidates - kept, operator, busy_us: self.busy.take_us() })
+        Ok(Deduped { chunks, late, late_rows, duplicate_rows: candidates - kept, operator, busy_us: self.busy.take_us() })
     }
 
     /// Where each key lies once, and nothing else.

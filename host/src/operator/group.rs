@@ -36,6 +36,8 @@ pub(super) struct Partial {
     pub(super) late_rows: u64,
     /// How many groups had late rows: Spark's count (L-3).
     pub(super) late_groups: u64,
+    /// The late rows themselves, if somebody takes them.
+    pub(super) late: Vec<Chunk>,
 }
 
 /// Windows and keys, numbered in the order in which they are first met.
@@ -76,6 +78,9 @@ pub(super) fn fold(grouping: &Grouping, function: &plugin::Aggregate, time: &Epo
     };
     let placed = grouping.placing.place(time, &rows)?;
     let mut partial = Partial { late_rows: placed.late.len() as u64, late_groups: grouping.late_groups(&rows, &placed.late)?, ..Partial::default() };
+    if let (Some(late), Some(watermark)) = (&grouping.late, time.late) {
+        partial.late = late.of(chunks, &placed.late, watermark)?;
+    }
     let rows = match placed.rows {
         None => rows,
         Some(numbers) => grouping.take(&rows, numbers)?,

@@ -70,6 +70,11 @@ impl Placing {
         time.into_iter().chain(gap)
     }
 
+    /// The column of event times.
+    pub(super) fn time(&self) -> Option<usize> {
+        self.reads().next()
+    }
+
     /// Whether its rows have `window_start` and `window_end`.
     pub(super) fn has_windows(&self) -> bool {
         matches!(self, Self::Windows(..) | Self::Panes(..) | Self::Sessions(..))

@@ -51,6 +51,14 @@ pub fn check_names<'a>(specs: impl IntoIterator<Item = &'a PipelineSpec>) -> Res
 }
 
 impl Checked {
+    /// Each sink, and the name under which a bench sees its rows: that of its input, or its own for late rows.
+    pub fn seen(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.spec.sinks.iter().zip(&self.graph.sink_inputs).map(|(sink, input)| match input {
+            Node::Late(_) => (sink.id.as_str(), sink.id.as_str()),
+            Node::Source(_) | Node::Step(_) => (sink.id.as_str(), sink.input.as_str()),
+        })
+    }
+
     /// What the document says.
     pub fn spec(&self) -> &PipelineSpec {
         &self.spec

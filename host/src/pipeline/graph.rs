@@ -13,6 +13,8 @@ pub enum Node {
     Source(usize),
     /// Of `steps`.
     Step(usize),
+    /// The rows that come too late for one of `steps`.
+    Late(usize),
 }
 
 /// A graph without loops in which every input exists.
@@ -47,7 +49,8 @@ impl Graph {
             spec.steps.iter().map(|step| step.inputs.iter().map(&mut find).collect::<Vec<_>>().into_iter().collect()).collect();
         let sink_inputs: Vec<Option<Node>> = spec.sinks.iter().map(|sink| find(&sink.input)).collect();
         let step_inputs: Vec<Vec<Node>> = step_inputs.into_iter().collect::<Option<_>>()?;
-        let sink_inputs: Vec<Node> = sink_inputs.into_iter().collect::<Option<_>>()?;
+        let mut sink_inputs: Vec<Node> = sink_inputs.into_iter().collect::<Option<_>>()?;
+        late_sinks(spec, &mut sink_inputs, problems);
         let order = order(spec, &step_inputs, problems);
         (problems.len() == before).then_some(Self { step_inputs, sink_inputs, order })
     }
@@ -56,7 +59,7 @@ impl Graph {
     pub(super) fn inputs(&self, node: Node) -> &[Node] {
         match node {
             Node::Source(_) => &[],
-            Node::Step(step) => self.step_inputs.get(step).map_or(&[], Vec::as_slice),
+            Node::Step(step) | Node::Late(step) => self.step_inputs.get(step).map_or(&[], Vec::as_slice),
         }
     }
 
@@ -77,6 +80,27 @@ impl Graph {
     /// Whether anything reads a node.
     pub(super) fn is_read(&self, node: Node) -> bool {
         self.step_inputs.iter().flatten().chain(&self.sink_inputs).any(|input| *input == node)
+    }
+}
+
+/// A sink that a step names as `late` takes the step's late rows in place of its rows.
+fn late_sinks(spec: &PipelineSpec, sink_inputs: &mut [Node], problems: &mut Vec<Problem>) {
+    for (number, step) in spec.steps.iter().enumerate() {
+        let Some(late) = &step.late else { continue };
+        let sink = spec.sinks.iter().position(|sink| sink.id.value == late.value);
+        match sink.and_then(|sink| sink_inputs.get_mut(sink)) {
+            Some(input) if *input == Node::Step(number) => *input = Node::Late(number),
+            Some(_) => {
+                let what = format!("the sink `{late}` is to take the late rows of `{}`, but its `input` is another", step.id);
+                let advice = format!("write `input = \"{}\"` there, or make a sink of its own for late rows", step.id);
+                problems.push(Problem::error(Code::UnknownInput, late.span, what, "a sink whose `input` is this step", advice));
+            }
+            None => {
+                let known = spec.sinks.iter().map(|sink| sink.id.as_str());
+                let advice = did_you_mean(late, known, "add `[[sink]]` with this `id`, and this step as its `input`");
+                problems.push(Problem::error(Code::UnknownInput, late.span, format!("no sink has the id `{late}`"), "a sink for late rows", advice));
+            }
+        }
     }
 }
 

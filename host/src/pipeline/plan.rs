@@ -26,6 +26,10 @@ use crate::epoch::trigger::Trigger;
 pub const WINDOW_START: &str = "window_start";
 /// The column where an aggregate's window ends, which is not in it.
 pub const WINDOW_END: &str = "window_end";
+/// The column of a late row with the watermark that it is late by.
+pub const WATERMARK: &str = "watermark";
+/// The column of a late row that says how far its event time is behind that watermark, in milliseconds.
+pub const LATENESS: &str = "lateness_ms";
 
 /// Opens the functions that steps name.
 pub trait Opener {
@@ -163,6 +167,8 @@ pub struct PlannedStep<T, A> {
     pub schema: SchemaRef,
     /// What it declares.
     pub event_time: Option<EventTime>,
+    /// The columns of the rows that come too late for it, if somebody takes them.
+    pub late_schema: Option<SchemaRef>,
     /// The longest delay of the watermarks that its input has; none: it has none.
     pub watermark_delay: Option<DurationUs>,
 }
@@ -220,6 +226,13 @@ pub enum PlannedWindow {
         /// How long.
         ttl: Option<DurationUs>,
     },
+}
+
+impl PlannedWindow {
+    /// Whether rows come with the window's start and end.
+    pub fn has_edges(&self) -> bool {
+        matches!(self, Self::Regular { .. } | Self::Session { .. })
+    }
 }
 
 /// How long after a row its session goes on.

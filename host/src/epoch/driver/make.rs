@@ -135,22 +135,22 @@ impl Driver {
         let input: Vec<Chunk> = step.inputs.clone().into_iter().flat_map(|input| flow.take(input)).collect();
         let place = || format!("step `{}`, epoch {}", step.id, time.epoch);
         let input_rows = rows_of(&input);
-        let (chunks, rejected, busy_us) = match &mut step.operator {
+        let (chunks, late, rejected, busy_us) = match &mut step.operator {
             Operator::Transform(transform) => {
                 let done = transform.run(time, input).with_context(place)?;
-                (done.chunks, done.rejected, done.busy_us)
+                (done.chunks, Vec::new(), done.rejected, done.busy_us)
             }
             Operator::Aggregate(aggregate) => {
                 let done = aggregate.run(time, &input).with_context(place)?;
                 flow.stats.late_rows += done.late_rows;
                 flow.stats.operators.push(done.operator);
-                (done.chunks, Vec::new(), done.busy_us)
+                (done.chunks, done.late, Vec::new(), done.busy_us)
             }
             Operator::Dedupe(dedupe) => {
                 let done = dedupe.run(time, input).with_context(place)?;
                 flow.stats.late_rows += done.late_rows;
                 flow.stats.operators.push(done.operator);
-                (done.chunks, Vec::new(), done.busy_us)
+                (done.chunks, done.late, Vec::new(), done.busy_us)
             }
         };
         for rows in rejected {
@@ -164,8 +164,11 @@ impl Driver {
         }
         if let Some(tap) = &mut self.parts.tap {
             tap(&id, &rows);
+            let of_late = self.parts.graph.sinks.iter().filter(|sink| sink.input == Node::Late(number));
+            of_late.for_each(|sink| tap(&sink.id, &late));
         }
         flow.passed.rows.insert(node, rows);
+        flow.passed.rows.insert(Node::Late(number), late);
         flow.stats.took("steps", flow.watch.lap());
         Ok(())
     }

@@ -141,7 +141,7 @@ impl Graph {
     pub fn id_of(&self, node: super::super::graph::Node) -> &str {
         match node {
             crate::epoch::graph::Node::Source(number) => self.sources.get(number).map_or("", |node| &node.id),
-            crate::epoch::graph::Node::Step(number) => self.steps.get(number).map_or("", |node| &node.id),
+            crate::epoch::graph::Node::Step(number) | crate::epoch::graph::Node::Late(number) => self.steps.get(number).map_or("", |node| &node.id),
         }
     }
 }

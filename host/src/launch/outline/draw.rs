@@ -79,7 +79,11 @@ impl<'a> Drawing<'a> {
     }
 
     fn sink(&mut self, first: &str, indent: &str, sink: &SinkOutline) {
-        let title = if sink.input.is_some() { format!("sink `{}`", sink.id) } else { sink.id.clone() };
+        let title = match (&sink.input, sink.late) {
+            (Some(_), false) => format!("sink `{}`", sink.id),
+            (Some(input), true) => format!("sink `{}` of what comes too late for `{input}`", sink.id),
+            (None, _) => sink.id.clone(),
+        };
         self.line(first, &format!("{title}: {}", sink.writes));
         self.facts(indent, &[("promises", format!("{}: {}", sink.guarantee, sink.why))]);
     }

@@ -50,6 +50,6 @@ fn lossy<'a>(plan: &'a OpenedPlan, sources: &[usize]) -> Option<&'a str> {
 fn sources_of(plan: &OpenedPlan, node: Node) -> Vec<usize> {
     match node {
         Node::Source(source) => vec![source],
-        Node::Step(step) => plan.steps.get(step).iter().flat_map(|step| &step.inputs).flat_map(|input| sources_of(plan, *input)).collect(),
+        Node::Step(step) | Node::Late(step) => plan.steps.get(step).iter().flat_map(|step| &step.inputs).flat_map(|input| sources_of(plan, *input)).collect(),
     }
 }

@@ -125,7 +125,7 @@ fn declarations<'a>(spec: &'a PipelineSpec, graph: &Graph, node: Node) -> Vec<(N
         match (event_time_of(spec, *input), input) {
             (Some(event_time), _) => found.push((*input, Some(event_time))),
             (None, Node::Source(_)) => found.push((*input, None)),
-            (None, Node::Step(_)) => found.extend(declarations(spec, graph, *input)),
+            (None, Node::Step(_) | Node::Late(_)) => found.extend(declarations(spec, graph, *input)),
         }
     }
     found
@@ -137,21 +137,21 @@ fn aggregate_of(spec: &PipelineSpec, node: Node) -> Option<&AggregateSpec> {
             Operation::Aggregate(aggregate) => Some(aggregate),
             Operation::Transform(_) | Operation::Dedupe(_) => None,
         },
-        Node::Source(_) => None,
+        Node::Source(_) | Node::Late(_) => None,
     }
 }
 
 fn event_time_of(spec: &PipelineSpec, node: Node) -> Option<&EventTimeSpec> {
     match node {
         Node::Source(source) => spec.sources.get(source)?.event_time.as_ref(),
-        Node::Step(step) => spec.steps.get(step)?.event_time.as_ref(),
+        Node::Step(step) | Node::Late(step) => spec.steps.get(step)?.event_time.as_ref(),
     }
 }
 
 fn id_of(spec: &PipelineSpec, node: Node) -> &str {
     let id: Option<&Placed<String>> = match node {
         Node::Source(source) => spec.sources.get(source).map(|source| &source.id),
-        Node::Step(step) => spec.steps.get(step).map(|step| &step.id),
+        Node::Step(step) | Node::Late(step) => spec.steps.get(step).map(|step| &step.id),
     };
     id.map_or("", |id| id.as_str())
 }

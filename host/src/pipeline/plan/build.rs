@@ -23,6 +23,8 @@ pub(super) struct Builder<'a, O: Opener> {
     /// What comes out of each source, and of each step in the order of the document.
     source_rows: Vec<Option<Rows>>,
     step_rows: Vec<Option<Rows>>,
+    /// What comes too late for a step, likewise.
+    late_rows: Vec<Option<Rows>>,
 }
 
 /// What comes out of a node.
@@ -51,7 +53,8 @@ const OF_AGGREGATE: Time = Time::Column(RowTime { column: 1, is_window_end: true
 impl<'a, O: Opener> Builder<'a, O> {
     pub(super) fn new(checked: &'a Checked, opener: &'a mut O) -> Self {
         let step_rows = vec![None; checked.spec.steps.len()];
-        Self { checked, opener, problems: Vec::new(), source_rows: Vec::new(), step_rows }
+        let late_rows = step_rows.clone();
+        Self { checked, opener, problems: Vec::new(), source_rows: Vec::new(), step_rows, late_rows }
     }
 
     pub(super) fn build(mut self) -> Result<Plan<O::Transform, O::Aggregate>, Refused> {
@@ -117,6 +120,16 @@ impl<'a, O: Opener> Builder<'a, O> {
             Operation::Aggregate(aggregate) => self.aggregate(step, aggregate, &input)?,
             Operation::Dedupe(dedupe) => self.dedupe(step, dedupe, &input)?,
         };
+        let late_schema = match &step.late {
+            None => None,
+            Some(late) => {
+                let windowed = matches!(&operation, PlannedOperation::Aggregate(aggregate) if aggregate.window.has_edges());
+                Some(columns::of_late(&input.schema, windowed, late, &mut self.problems)?)
+            }
+        };
+        if let Some(place) = self.late_rows.get_mut(position) {
+            *place = late_schema.clone().map(|schema| Rows { schema, ..input.clone() });
+        }
         let planned = PlannedStep {
             id: step.id.value.clone(),
             inputs: nodes.iter().map(|node| self.in_plan(*node)).collect(),
@@ -124,6 +137,7 @@ impl<'a, O: Opener> Builder<'a, O> {
             operation,
             schema: rows.schema.clone(),
             event_time,
+            late_schema,
             watermark_delay,
         };
         Some((planned, rows))
@@ -326,6 +340,7 @@ impl<'a, O: Opener> Builder<'a, O> {
         match node {
             Node::Source(source) => self.source_rows.get(source)?.as_ref(),
             Node::Step(step) => self.step_rows.get(step)?.as_ref(),
+            Node::Late(step) => self.late_rows.get(step)?.as_ref(),
         }
     }
 
@@ -333,8 +348,13 @@ impl<'a, O: Opener> Builder<'a, O> {
     fn in_plan(&self, node: Node) -> Node {
         match node {
             Node::Source(_) => node,
-            Node::Step(step) => Node::Step(self.checked.graph.order.iter().take_while(|ordered| **ordered != step).count()),
+            Node::Step(step) => Node::Step(self.place_in_plan(step)),
+            Node::Late(step) => Node::Late(self.place_in_plan(step)),
         }
+    }
+
+    fn place_in_plan(&self, step: usize) -> usize {
+        self.checked.graph.order.iter().take_while(|ordered| **ordered != step).count()
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 
-use super::{WINDOW_END, WINDOW_START};
+use super::{LATENESS, WATERMARK, WINDOW_END, WINDOW_START};
 use crate::pipeline::document::{Placed, Span, listed};
 use crate::pipeline::problem::{Code, Problem, did_you_mean};
 use crate::pipeline::schema::{ColumnType, KafkaColumn, TimestampForm, timestamp, type_text};
@@ -120,6 +120,20 @@ pub(super) fn of_aggregate(
         fields.push(field.clone());
     }
     Some(Arc::new(Schema::new(fields)))
+}
+
+/// The columns of rows that came too late: as they were, then the window that they came too late for, the watermark, and how far they are behind it.
+pub(super) fn of_late(input: &Schema, windowed: bool, late: &Placed<String>, problems: &mut Vec<Problem>) -> Option<SchemaRef> {
+    let moment = |name: &str| ColumnType::Timestamp(TimestampForm::Iso8601).field(name, false);
+    let mut added = if windowed { vec![moment(WINDOW_START), moment(WINDOW_END)] } else { Vec::new() };
+    added.extend([moment(WATERMARK), ColumnType::Int64.field(LATENESS, false)]);
+    if let Some(twice) = added.iter().find(|added| input.fields().iter().any(|field| field.name() == added.name())) {
+        let what = format!("late rows get a column `{}`, which they have already", twice.name());
+        problems.push(Problem::error(Code::DuplicateName, late.span, what, "rows without such a column", "rename it in a step before"));
+        return None;
+    }
+    let fields = input.fields().iter().cloned().chain(added.into_iter().map(Arc::new));
+    Some(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
 }
 
 fn columns_text(schema: &Schema) -> String {

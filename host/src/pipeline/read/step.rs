@@ -15,11 +15,12 @@ use crate::pipeline::text::Text;
 use crate::pipeline::unit::{DurationUs, UnitError};
 
 /// Keys of `[[step]]` that later versions will have.
-const LATER: &[&str] = &["late", "join", "process"];
+const LATER: &[&str] = &["join", "process"];
 /// Keys that only an aggregate has.
 const OF_AGGREGATES: [&str; 4] = ["key", "window", "output_mode", "ttl"];
 
 const INPUT: Expect = expect("the `id` of a source or step, or a list of them", "\"events\"");
+const LATE: Expect = expect("the `id` of a sink whose `input` is this step", "\"late-rows\"");
 const FUNCTION: Expect = expect("the name of a function of the plugin", "\"clean\"");
 const SIZE: Expect = expect("a duration above zero", "\"1 minute\"");
 
@@ -40,8 +41,15 @@ pub(super) fn step(reader: &mut Reader<'_>, mut table: Table<'_>, limits: CallLi
         }
     };
     let event_time = table.optional(reader, "event_time", event_time);
+    let late = table.optional(reader, "late", |reader, value| reader.plain(&value, LATE));
     table.finish(reader, LATER);
-    Some(StepSpec { id: id?, inputs: inputs?, operation: operation?, event_time: event_time? })
+    let (operation, late) = (operation?, late?);
+    if let (Operation::Transform(_), Some(late)) = (&operation, &late) {
+        let what = "`late` does not go with `transform`, which knows no late rows";
+        reader.error(Code::Conflict, late.span, what, "it beside `aggregate` or `dedupe`", "remove `late`, or move it to the step with the window");
+        return None;
+    }
+    Some(StepSpec { id: id?, inputs: inputs?, operation, event_time: event_time?, late })
 }
 
 fn inputs(reader: &mut Reader<'_>, value: Value<'_>) -> Option<Vec<Placed<String>>> {

@@ -22,6 +22,8 @@ pub struct StepSpec {
     pub operation: Operation,
     /// Which column of its output is the event time, for a step that makes it.
     pub event_time: Option<EventTimeSpec>,
+    /// The sink that takes the rows which come too late; none: they are counted, and no more.
+    pub late: Option<Placed<String>>,
 }
 
 /// What a step does.
