@@ -8,6 +8,7 @@ mod control;
 mod demo;
 mod fixtures;
 mod formats;
+mod pipelines;
 mod pipes;
 mod plugins;
 mod refusals;

@@ -31,7 +31,7 @@ pub(crate) enum Ran {
     NotYet(NotYet),
 }
 
-struct Far;
+pub(crate) struct Far;
 
 impl Clock for Far {
     /// In the year 2100: after every event of the cases.
