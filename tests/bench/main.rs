@@ -1,5 +1,5 @@
 //! What an event costs from Kafka to Kafka, next to a native floor in the same run, and how late a row is: on an Apache Kafka of its own, and on the embedded broker in
-//! a process of its own. `WEIR_BENCH_RECORDS` (5,000,000) events; a table on standard output, and `bench.json` in the target folder. Arguments choose brokers and
+//! a process of its own; and what windows cost beside each other, without a broker. `WEIR_BENCH_RECORDS` (5,000,000) events; a table on standard output, and `bench.json` in the target folder. Arguments choose brokers and
 //! parts: `cargo bench .. --bench line -- apache latency`. Ratios within a run are what to quote: a machine's other work moves both sides.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark lives by the clock")]
@@ -8,6 +8,7 @@ mod catch_up;
 mod floor;
 mod latency;
 mod usage;
+mod windows;
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -26,7 +27,7 @@ fn main() -> anyhow::Result<()> {
     {
         return floor::run(brokers, topic);
     }
-    let known = ["apache", "embedded", "catch-up", "latency"];
+    let known = ["apache", "embedded", "catch-up", "latency", "windows"];
     if let Some(unknown) = args.iter().find(|arg| !known.contains(&arg.as_str())) {
         anyhow::bail!("`{unknown}` is no part of this benchmark: {}", known.join(", "));
     }
@@ -38,6 +39,13 @@ fn main() -> anyhow::Result<()> {
         Ok(serde_json::json!({ "catch_up": caught_up, "latency": latency }))
     };
     let mut report = serde_json::Map::from_iter([("records".to_owned(), records.into())]);
+    if args.is_empty() || args.iter().any(|arg| arg == "windows") {
+        println!("\nWindows, without a broker");
+        report.insert("windows".to_owned(), windows::run()?);
+    }
+    if args == ["windows"] {
+        return write(&report);
+    }
     if wanted("embedded", "apache") {
         println!("\nOn the embedded broker, in a process of its own");
         let broker = Embedded::start()?;
@@ -49,6 +57,10 @@ fn main() -> anyhow::Result<()> {
         unsafe { std::env::set_var("KAFKA_JAVA", "-XX:TieredStopAtLevel=4") };
         report.insert("apache".to_owned(), parts(&shared().bootstrap())?);
     }
+    write(&report)
+}
+
+fn write(report: &serde_json::Map<String, serde_json::Value>) -> anyhow::Result<()> {
     let file = binary()?.with_file_name("bench.json");
     std::fs::write(&file, serde_json::to_string_pretty(&report)?).with_context(|| format!("write `{}`", file.display()))?;
     println!("\nas JSON: {}", file.display());

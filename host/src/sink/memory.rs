@@ -37,6 +37,12 @@ impl Collected {
     pub fn rows(&self) -> Vec<serde_json::Value> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).rows.clone()
     }
+
+    /// Every row since the last call, and forgets them.
+    #[must_use]
+    pub fn take(&self) -> Vec<serde_json::Value> {
+        std::mem::take(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner).rows)
+    }
 }
 
 impl Outbox for Memory {

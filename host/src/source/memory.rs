@@ -11,7 +11,15 @@ use super::{Bytes, Cut, Offer, Offset, OffsetRange, Partition, Positions, Record
 #[derive(Debug, Clone)]
 pub struct Feed {
     topic: Arc<str>,
-    logs: Arc<Mutex<BTreeMap<Partition, Vec<Fed>>>>,
+    logs: Arc<Mutex<BTreeMap<Partition, Log>>>,
+}
+
+/// The records of a partition.
+#[derive(Debug, Default)]
+struct Log {
+    records: Vec<Fed>,
+    /// Of all values.
+    bytes: usize,
 }
 
 /// A record that was put in.
@@ -40,7 +48,9 @@ impl Feed {
     /// Appends a record; `None` is Kafka's null.
     pub fn push(&self, partition: i32, value: Option<Vec<u8>>, timestamp_ms: i64) {
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        logs.entry(Partition { topic: Arc::clone(&self.topic), number: partition }).or_default().push(Fed { value, timestamp_ms });
+        let log = logs.entry(Partition { topic: Arc::clone(&self.topic), number: partition }).or_default();
+        log.bytes += value.as_ref().map_or(0, Vec::len);
+        log.records.push(Fed { value, timestamp_ms });
     }
 
     /// Makes a partition, if it is not there.
@@ -66,9 +76,8 @@ impl Source for MemorySource {
         let logs = self.feed.logs.lock().unwrap_or_else(PoisonError::into_inner);
         let offers = logs.iter().map(|(partition, log)| {
             let position = self.positions.get(partition).copied().unwrap_or_default();
-            let end = Offset(i64::try_from(log.len()).unwrap_or(i64::MAX)).max(position);
-            let bytes: usize = log.iter().map(|fed| fed.value.as_ref().map_or(0, Vec::len)).sum();
-            let mean_record_bytes = u32::try_from(bytes / log.len().max(1)).unwrap_or(u32::MAX);
+            let end = Offset(i64::try_from(log.records.len()).unwrap_or(i64::MAX)).max(position);
+            let mean_record_bytes = u32::try_from(log.bytes / log.records.len().max(1)).unwrap_or(u32::MAX);
             Offer { partition: partition.clone(), position, end, confirmed: true, mean_record_bytes }
         });
         Ok(offers.collect())
@@ -77,9 +86,10 @@ impl Source for MemorySource {
     fn read_each(&mut self, ranges: &[OffsetRange], cut: Cut, each: &mut dyn FnMut(Arc<Records>)) -> Result<(), SourceError> {
         let logs = self.feed.logs.lock().unwrap_or_else(PoisonError::into_inner);
         for range in ranges {
-            let log = logs.get(&range.partition).map(Vec::as_slice).unwrap_or_default();
+            let log = logs.get(&range.partition).map(|log| log.records.as_slice()).unwrap_or_default();
             let mut runs = Runs::new(&range.partition, cut, each);
-            for (offset, fed) in (0_i64..).zip(log).filter(|(offset, _)| (range.from.0..range.to.0).contains(offset)) {
+            let place = |offset: Offset| usize::try_from(offset.0).unwrap_or_default().min(log.len());
+            for (offset, fed) in (range.from.0..).zip(log.get(place(range.from)..place(range.to)).unwrap_or_default()) {
                 runs.push(offset, fed.timestamp_ms, fed.value.as_deref());
             }
             runs.finish();
