@@ -40,7 +40,8 @@ fn gives_what_its_fixture_says(trial: &Trial, pipeline: &Path, lines: &[Value], 
     for (output, topic) in outputs {
         let mut expected: Vec<String> = lines.iter().flat_map(|line| line["output"][output].as_array().unwrap()).map(Value::to_string).collect();
         let mut found: Vec<String> = trial.read(topic).iter().map(Value::to_string).collect();
-        (expected.sort(), found.sort());
+        expected.sort();
+        found.sort();
         assert_eq!(found, expected, "{topic}");
         assert!(!found.is_empty(), "{topic}");
     }

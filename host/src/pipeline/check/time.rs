@@ -17,8 +17,9 @@ pub(super) fn check(spec: &PipelineSpec, graph: &Graph, problems: &mut Vec<Probl
                 if let Some(WindowSpec::Session(_)) = &aggregate.window {
                     session(&step.id, aggregate, problems);
                 }
-                if aggregate.window.is_some() {
-                    window_has_time(spec, graph, node, &step.id, aggregate, problems);
+                match &aggregate.window {
+                    Some(_) => window_has_time(spec, graph, node, &step.id, aggregate, problems),
+                    None => groups_have_end(spec, graph, node, &step.id, aggregate, problems),
                 }
                 each_row_once_above(spec, graph, node, aggregate, problems);
             }
@@ -65,7 +66,27 @@ fn dedupe_has_end(spec: &PipelineSpec, graph: &Graph, node: Node, id: &str, dedu
         let what = format!("`{id}` forgets keys when the watermark has passed them, but its input has no watermark");
         let advice = "add `event_time = { column = \"timestamp\", watermark = \"1 minute\" }` to the source, or remove `within_watermark`";
         problems.push(Problem::error(Code::EventTime, dedupe.place, what, "a watermark above", advice));
+    } else if !dedupe.within_watermark && !dedupe.key.is_empty() && !passes(spec, graph, node, &dedupe.key) {
+        let what = format!("`{id}` remembers every key for ever");
+        let advice = "set `within_watermark = true`, or add the event time to the key, if duplicates have the same";
+        problems.push(Problem::warning(Code::EventTime, dedupe.place, what, "its state grows with the number of keys", advice));
     }
+}
+
+/// 0.8: groups without a window grow for ever.
+fn groups_have_end(spec: &PipelineSpec, graph: &Graph, node: Node, id: &str, aggregate: &AggregateSpec, problems: &mut Vec<Problem>) {
+    if aggregate.ttl.is_none() && !aggregate.key.is_empty() && aggregate.output_mode.value != OutputMode::Append && !passes(spec, graph, node, &aggregate.key) {
+        let what = format!("`{id}` keeps every group for ever");
+        let advice = "add `ttl = \"1 day\"`, or a window";
+        problems.push(Problem::warning(Code::EventTime, aggregate.place, what, "its state grows with the number of keys", advice));
+    }
+}
+
+/// Whether the watermark passes keys, as one of their columns is the event time.
+fn passes(spec: &PipelineSpec, graph: &Graph, node: Node, key: &[Placed<String>]) -> bool {
+    let declarations = declarations(spec, graph, node);
+    let timed = declarations.iter().filter_map(|(_, event_time)| event_time.filter(|event_time| event_time.watermark.is_some()));
+    timed.into_iter().any(|event_time| key.iter().any(|column| column.value == event_time.column.value || column.value == "window_end"))
 }
 
 fn window_has_time(spec: &PipelineSpec, graph: &Graph, node: Node, id: &str, aggregate: &AggregateSpec, problems: &mut Vec<Problem>) {

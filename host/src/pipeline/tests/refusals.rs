@@ -796,7 +796,7 @@ pipeline.toml:8:43: `source.event_time.watermark` is `-1 minute` (it is negative
         wrong: "a step that does nothing",
         document: Made::By(&[("transform = { plugin", "transfrom = { plugin")]),
         says: r#"
-pipeline.toml:13:1: unknown key `transfrom` in `step`: expected `id`, `input`, `transform`, `aggregate`, `dedupe`, `key`, `window`, `output_mode`, `ttl` or `event_time`; did you mean `transform`?
+pipeline.toml:13:1: unknown key `transfrom` in `step`: expected `id`, `input`, `transform`, `aggregate`, `dedupe`, `key`, `window`, `output_mode`, `ttl`, `event_time` or `late`; did you mean `transform`?
     |
  13 | transfrom = { plugin = "clean.wasm", function = "clean", config = { drop = { prefix = "BOT" } } }
     | ^^^^^^^^^
@@ -830,7 +830,7 @@ pipeline.toml:13:1: `key` does not go with `transform`: expected it beside `aggr
         wrong: "an operation that comes later",
         document: Made::By(&[(r#"transform = { plugin = "clean.wasm", function = "clean", config = { drop = { prefix = "BOT" } } }"#, r#"join = { key = ["user"] }"#)]),
         says: r#"
-pipeline.toml:13:1: not yet: `join` in `step` comes with a later version: expected `id`, `input`, `transform`, `aggregate`, `dedupe`, `key`, `window`, `output_mode`, `ttl` or `event_time`; remove it
+pipeline.toml:13:1: not yet: `join` in `step` comes with a later version: expected `id`, `input`, `transform`, `aggregate`, `dedupe`, `key`, `window`, `output_mode`, `ttl`, `event_time` or `late`; remove it
     |
  13 | join = { key = ["user"] }
     | ^^^^
@@ -937,6 +937,60 @@ pipeline.toml:20:1: `by_country` appends a window when it is closed, but the `ev
     |
  20 | aggregate = { plugin = "std", config = { clicks = "count(*)" } }
     | ^^^^^^^^^
+"#,
+    },
+    Case {
+        wrong: "late rows for a sink that is not there",
+        document: Made::By(&[(r#"window = { tumbling = "1 minute" }"#, r#"window = { tumbling = "1 minute" }
+late = "by_countri-kafka""#)]),
+        says: r#"
+pipeline.toml:20:8: no sink has the id `by_countri-kafka`: expected a sink for late rows; did you mean `by_country-kafka`?
+    |
+ 20 | late = "by_countri-kafka"
+    |        ^^^^^^^^^^^^^^^^^^
+"#,
+    },
+    Case {
+        wrong: "late rows for the sink of another step",
+        document: Made::By(&[(r#"window = { tumbling = "1 minute" }"#, r#"window = { tumbling = "1 minute" }
+late = "clean-console""#), (r#"[[sink]]"#, r#"[[sink]]
+input = "clean"
+console = {}
+
+[[sink]]"#)]),
+        says: r#"
+pipeline.toml:20:8: the sink `clean-console` is to take the late rows of `by_country`, but its `input` is another: expected a sink whose `input` is this step; write `input = "by_country"` there, or make a sink of its own for late rows
+    |
+ 20 | late = "clean-console"
+    |        ^^^^^^^^^^^^^^^
+"#,
+    },
+    Case {
+        wrong: "late rows of a transform",
+        document: Made::By(&[(r#"input = "events""#, r#"input = "events"
+late = "by_country-kafka""#)]),
+        says: r#"
+pipeline.toml:13:8: `late` does not go with `transform`, which knows no late rows: expected it beside `aggregate` or `dedupe`; remove `late`, or move it to the step with the window
+    |
+ 13 | late = "by_country-kafka"
+    |        ^^^^^^^^^^^^^^^^^^
+"#,
+    },
+    Case {
+        wrong: "a watermark policy that is none",
+        document: Made::By(&[(r#"name = "clicks""#, r#"name = "clicks"
+watermark_policy = "avg"
+no_data_epochs = "no""#)]),
+        says: r#"
+pipeline.toml:2:20: `watermark_policy` is `avg`: expected `min` or `max`; write `watermark_policy = "min"`
+   |
+ 2 | watermark_policy = "avg"
+   |                    ^^^^^
+
+pipeline.toml:3:18: `no_data_epochs` is a string: expected `true` or `false`; write `no_data_epochs = true`
+   |
+ 3 | no_data_epochs = "no"
+   |                  ^^^^
 "#,
     },
     Case {

@@ -269,6 +269,25 @@ fn what_is_unwise_is_said_and_runs() {
          overwrite each other in a compacted topic or a table made of it; add them to `key`"
     );
 
+    let running = changed(&[("window = { tumbling = \"1 minute\" }", "output_mode = \"update\""), ("[\"window_start\", \"country\"]", "[\"country\"]")]);
+    assert_eq!(
+        findings(&running),
+        "pipeline.toml:20:1: warning: `by_country` keeps every group for ever: its state grows with the number of keys; add `ttl = \"1 day\"`, or a window"
+    );
+    let with_ttl = running.replace("output_mode = \"update\"", "output_mode = \"update\"\nttl = \"1 day\"");
+    assert_eq!(findings(&with_ttl), "");
+    let by_time = running.replace("key = [\"country\"]\n", "key = [\"country\", \"at\"]\n").replace("key = [\"country\"] }", "key = [\"country\", \"at\"] }");
+    assert_eq!(findings(&by_time), "", "the watermark passes its groups");
+
+    let clean = "transform = { plugin = \"clean.wasm\", function = \"clean\", config = { drop = { prefix = \"BOT\" } } }";
+    let deduped = changed(&[(clean, "dedupe = { key = [\"user\"] }")]);
+    assert_eq!(
+        findings(&deduped),
+        "pipeline.toml:13:1: warning: `clean` remembers every key for ever: its state grows with the number of keys; set `within_watermark = true`, or add the event time to \
+         the key, if duplicates have the same"
+    );
+    assert_eq!(findings(&deduped.replace("[\"user\"] }", "[\"user\", \"at\"] }")), "");
+
     let unused = changed(&[("input = \"clean\"", "input = \"events\"")]);
     assert_eq!(
         findings(&unused),
