@@ -5,7 +5,9 @@ pub mod aggregate;
 pub mod decode;
 pub mod dedupe;
 pub mod event_time;
+pub mod functions;
 mod group;
+pub mod history;
 mod late;
 mod merge;
 pub mod placing;
@@ -30,6 +32,13 @@ pub struct EpochTime {
 }
 
 impl EpochTime {
+    /// The epoch for a step that keeps windows so much longer: its watermarks are that far behind.
+    #[must_use]
+    fn turned_back(&self, by_us: i64) -> Self {
+        let back = |watermark: Option<Watermark>| watermark.map(|watermark| Watermark(watermark.0.saturating_sub(by_us / 1_000).max(0)));
+        Self { eviction: back(self.eviction), late: back(self.late), ..*self }
+    }
+
     /// The epoch as a plugin sees it.
     #[must_use]
     pub fn context(&self) -> Context {

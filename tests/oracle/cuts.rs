@@ -28,7 +28,8 @@ fn document(window: &str, mode: &str, aggregates: &str) -> String {
         "name = \"cuts\"\n[[source]]\nid = \"in\"\nmemory = {{}}\nformat = \"json\"\nschema = {{ at = \"timestamp(s)\", k = \"int64\", v = \"int64\" }}\n\
          event_time = {{ column = \"at\", watermark = {{ delay = \"1 hour\", by = \"source\" }}, max_future = \"1000 weeks\" }}\n\
          [[step]]\nid = \"out\"\ninput = \"in\"\nkey = [\"k\"]\nwindow = {window}\noutput_mode = \"{mode}\"\n\
-         aggregate = {{ plugin = \"std\", config = {{ {aggregates} }} }}\n[[sink]]\nid = \"sink\"\ninput = \"out\"\nmemory = {{}}\n"
+         aggregate = [{}]\n[[sink]]\nid = \"sink\"\ninput = \"out\"\nmemory = {{}}\n",
+        aggregates.split(" | ").map(|config| format!("{{ plugin = \"std\", config = {{ {config} }} }}")).collect::<Vec<_>>().join(", ")
     )
 }
 
@@ -121,6 +122,25 @@ proptest! {
             let key = u8::try_from(row["k"].as_u64().unwrap()).unwrap();
             prop_assert_eq!(Some(&(row["n"].as_i64().unwrap(), row["total"].as_i64().unwrap())), by_hand.get(&(start, key)));
         }
+    }
+
+    #[test]
+    fn several_aggregates_of_a_step_give_what_one_with_all_columns_gives(rows in rows(), cuts in cuts(), mode in prop_oneof![Just("append"), Just("update")]) {
+        let engine = run::engine().unwrap();
+        let window = "{ sliding = \"10 s\", every = \"4 s\" }";
+        let one = document(window, mode, r#"n = "count(*)", total = "sum(v)", different = "count(distinct v)", first = "first(v)""#);
+        let several = document(window, mode, r#"n = "count(*)", total = "sum(v)" | different = "count(distinct v)" | first = "first(v)""#);
+        prop_assert_eq!(closed(&engine, &one, &cut(&rows, &cuts)), closed(&engine, &several, &cut(&rows, &cuts)));
+    }
+
+    /// Sets that outgrow the list of their group's segments: those lie by themselves, are merged, and are gone with their window.
+    #[test]
+    fn large_states_are_the_same_however_rows_are_cut(rows in proptest::collection::vec((0_i64..5, 0_u8..2, 0_i64..100_000), 500..1_500), one in cuts(), other in cuts()) {
+        let engine = run::engine().unwrap();
+        let document = document("{ sliding = \"10 s\", every = \"5 s\" }", "append", r#"users = "count(distinct v)", least = "min(v)""#);
+        let grown: Vec<(usize, i32)> = other.into_iter().map(|(length, partition)| (length * 20, partition)).collect();
+        let one: Vec<(usize, i32)> = one.into_iter().map(|(length, partition)| (length * 5, partition)).collect();
+        prop_assert_eq!(closed(&engine, &document, &cut(&rows, &one)), closed(&engine, &document, &cut(&rows, &grown)));
     }
 
     #[test]

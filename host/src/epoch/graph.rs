@@ -6,6 +6,7 @@ use crate::operator::aggregate::Aggregate;
 use crate::operator::decode::Decoder;
 use crate::operator::dedupe::Dedupe;
 use crate::operator::event_time::Declared;
+use crate::operator::history::History;
 use crate::operator::states::StepStates;
 use crate::operator::transform::Transform;
 use crate::sink::Outbox;
@@ -72,6 +73,8 @@ pub enum Operator {
     Aggregate(Box<Aggregate>),
     /// Rows in, the first of each key out.
     Dedupe(Box<Dedupe>),
+    /// Rows of closed windows in, the same with what came before out.
+    History(Box<History>),
 }
 
 impl Operator {
@@ -81,7 +84,7 @@ impl Operator {
         match self {
             Self::Transform(transform) => transform.function.stats(),
             Self::Aggregate(aggregate) => aggregate.stats(),
-            Self::Dedupe(_) => crate::plugin::Stats::default(),
+            Self::Dedupe(_) | Self::History(_) => crate::plugin::Stats::default(),
         }
     }
 
@@ -91,6 +94,7 @@ impl Operator {
             Self::Transform(_) => None,
             Self::Aggregate(aggregate) => Some(&mut aggregate.states),
             Self::Dedupe(dedupe) => Some(&mut dedupe.states),
+            Self::History(history) => Some(&mut history.states),
         }
     }
 
@@ -98,7 +102,7 @@ impl Operator {
     #[must_use]
     pub fn asks(&self) -> bool {
         match self {
-            Self::Transform(_) => false,
+            Self::Transform(_) | Self::History(_) => false,
             Self::Aggregate(aggregate) => aggregate.asks(),
             Self::Dedupe(dedupe) => dedupe.asks(),
         }

@@ -15,11 +15,14 @@ use crate::operator::aggregate::{Aggregate, AggregateParts, OutputMode};
 use crate::operator::decode::Decoder;
 use crate::operator::dedupe::{Dedupe, DedupeParts, Until};
 use crate::operator::event_time::Declared;
+use crate::operator::functions::Functions;
+use crate::operator::history::{History, HistoryParts};
 use crate::operator::placing::{Gap, Placing, RowTime};
+use crate::operator::states::large_segments_of;
 use crate::operator::transform::Transform;
 use crate::pipeline::{
-    self, KafkaColumn, Origin, PlannedKafkaSink, PlannedOperation, PlannedSink, PlannedSource, PlannedStep, PlannedTarget, PlannedTopic, PlannedWindow,
-    SourceFormat,
+    self, KafkaColumn, Origin, PlannedHistory, PlannedKafkaSink, PlannedOperation, PlannedSink, PlannedSource, PlannedStep, PlannedTarget, PlannedTopic,
+    PlannedWindow, SourceFormat,
 };
 use crate::plugin::Order;
 use crate::sink::Transaction;
@@ -61,7 +64,8 @@ pub(super) struct Assembled {
 /// Builds everything that a plan names.
 pub(super) fn assemble(plan: OpenedPlan, ports: &Ports, state_dir: &Path) -> anyhow::Result<Assembled> {
     let kafka = Cluster::of(&plan, ports)?;
-    let stateful: Vec<&str> = plan.steps.iter().filter(|step| !matches!(step.operation, PlannedOperation::Transform(_))).map(|step| step.id.as_str()).collect();
+    let stateful: Vec<String> = plan.steps.iter().flat_map(stores_of).collect();
+    let stateful: Vec<&str> = stateful.iter().map(String::as_str).collect();
     let store = Arc::new(Store::open(state_dir, &StoreConfig { pipeline: &plan.name, shards: ShardCount::DEFAULT, steps: &stateful })?);
     let event_times = event_times(&plan)?;
     let dead_letters = match &plan.dead_letters {
@@ -180,13 +184,16 @@ fn step_node(
     let (operator, digest) = match step.operation {
         PlannedOperation::Transform(opened) => (Operator::Transform(Box::new(Transform { function: opened.function })), Some(opened.digest)),
         PlannedOperation::Aggregate(planned) => {
+            let digest = planned.plugins.iter().map(|plugin| plugin.digest.as_str()).collect::<Vec<_>>().join("+");
+            let function = Functions::new(planned.plugins.into_iter().map(|plugin| plugin.function).collect())?;
             let parts = AggregateParts {
-                placing: placing(planned.window, planned.plugin.function.order()).with_context(|| format!("step `{}`: a window needs a length", step.id))?,
+                placing: placing(planned.window, function.order()).with_context(|| format!("step `{}`: a window needs a length", step.id))?,
                 id: step.id.clone(),
-                function: planned.plugin.function,
+                function,
                 input: step.input_schema,
                 key: planned.key,
                 watermarked: step.watermark_delay.is_some(),
+                allowed_lateness_us: planned.allowed_lateness.map_or(0, pipeline::DurationUs::us),
                 mode: match planned.output_mode {
                     pipeline::OutputMode::Append => OutputMode::Append,
                     pipeline::OutputMode::Update => OutputMode::Update,
@@ -197,7 +204,13 @@ fn step_node(
                 max_state_bytes: MAX_STATE_BYTES,
                 store: Arc::clone(store),
             };
-            (Operator::Aggregate(Box::new(Aggregate::new(parts).with_context(|| format!("step `{}`", step.id))?)), Some(planned.plugin.digest))
+            (Operator::Aggregate(Box::new(Aggregate::new(parts).with_context(|| format!("step `{}`", step.id))?)), Some(digest))
+        }
+        PlannedOperation::History(planned) => {
+            let PlannedHistory { key, size, add } = planned;
+            let (input, output, store) = (step.input_schema, step.schema, Arc::clone(store));
+            let parts = HistoryParts { id: step.id.clone(), input, key, size: size as usize, add, output, store };
+            (Operator::History(Box::new(History::new(parts).with_context(|| format!("step `{}`", step.id))?)), None)
         }
         PlannedOperation::Dedupe(planned) => {
             let until = match (planned.time, step.watermark_delay) {
@@ -212,6 +225,15 @@ fn step_node(
         }
     };
     Ok(StepNode { id: step.id, inputs, operator, digest })
+}
+
+/// The names under which a step stores what it keeps.
+fn stores_of<T, A>(step: &PlannedStep<T, A>) -> Vec<String> {
+    match &step.operation {
+        PlannedOperation::Transform(_) => Vec::new(),
+        PlannedOperation::Aggregate(_) => vec![step.id.clone(), large_segments_of(&step.id)],
+        PlannedOperation::Dedupe(_) | PlannedOperation::History(_) => vec![step.id.clone()],
+    }
 }
 
 /// How a step finds the window of a row. Sliding windows come in panes unless the order of arrival counts, which panes would mix up.

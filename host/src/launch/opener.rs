@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arrow_schema::Schema;
 
-use crate::pipeline::{AggregateSpec, CallLimits, Document, OpenFailure, OpenedAggregate, OpenedTransform, Opener, PluginCall, PluginRef, TransformSpec};
+use crate::pipeline::{CallLimits, Document, OpenFailure, OpenedAggregate, OpenedTransform, Opener, PluginCall, PluginRef, TransformSpec};
 use crate::plugin::{self, Engine, Interface, Limits, LoadError, OpenError, Plugin};
 
 /// An opened function and the digest of its plugin.
@@ -78,12 +78,11 @@ impl Opener for PluginOpener<'_> {
         Ok(OpenedTransform { plugin: OpenedPlugin::new(&plugin, function, opened), output, passed })
     }
 
-    fn open_aggregate(&mut self, _step: &str, spec: &AggregateSpec, input: &Schema) -> Result<OpenedAggregate<Self::Aggregate>, OpenFailure> {
-        let plugin = self.load(&spec.call.plugin.value)?;
-        let function = function(&plugin, &spec.call, Interface::Aggregate)?;
-        let opened = plugin
-            .open_aggregate(&function, &config(&spec.call)?, input, &limits(&spec.call.limits))
-            .map_err(|error| failure(&plugin, Interface::Aggregate, error))?;
+    fn open_aggregate(&mut self, _step: &str, call: &PluginCall, input: &Schema) -> Result<OpenedAggregate<Self::Aggregate>, OpenFailure> {
+        let plugin = self.load(&call.plugin.value)?;
+        let function = function(&plugin, call, Interface::Aggregate)?;
+        let opened =
+            plugin.open_aggregate(&function, &config(call)?, input, &limits(&call.limits)).map_err(|error| failure(&plugin, Interface::Aggregate, error))?;
         let output = opened.output().clone();
         Ok(OpenedAggregate { plugin: OpenedPlugin::new(&plugin, function, opened), output })
     }

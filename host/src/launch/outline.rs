@@ -75,7 +75,7 @@ pub struct StepOutline {
     pub id: String,
     /// Whose rows it takes.
     pub inputs: Vec<String>,
-    /// `transform`, `aggregate` or `dedupe`.
+    /// `transform`, `aggregate`, `dedupe` or `history`.
     pub kind: &'static str,
     /// The plugin's function; none: the host does it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,12 +83,15 @@ pub struct StepOutline {
     /// The plugin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plugin: Option<PluginOutline>,
+    /// Further functions of an aggregate that has several, each with its plugin.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<(String, PluginOutline)>,
     /// The columns that the plugin is given, or that the host looks at.
     pub reads: Vec<String>,
     /// Of an aggregate: what makes a group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<GroupsOutline>,
-    /// Of a deduplication: which keys it has seen.
+    /// Of a deduplication or a history: what it has seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen: Option<SeenOutline>,
     /// The columns of its rows.
@@ -129,10 +132,10 @@ pub struct GroupsOutline {
     pub forgotten: String,
 }
 
-/// What a deduplication remembers.
+/// What a deduplication, or a history, remembers.
 #[derive(Debug, Clone, Serialize)]
 pub struct SeenOutline {
-    /// The columns whose values are not to come twice.
+    /// The columns of the key.
     pub key: Vec<String>,
     /// When a key is forgotten.
     pub forgotten: String,
@@ -229,10 +232,22 @@ impl StepOutline {
     fn new(step: &PlannedStep<OpenedPlugin<plugin::Transform>, OpenedPlugin<plugin::Aggregate>>, name_of: &impl Fn(Node) -> String, closes: bool) -> Self {
         let named = |columns: &[usize]| -> Vec<String> { columns.iter().filter_map(|column| name(&step.input_schema, *column)).collect() };
         let called = |opened: &OpenedPlugin<plugin::Transform>| (Some(opened.function_name.clone()), Some(PluginOutline::of(opened)));
+        let mut beside = Vec::new();
         let (kind, (function, plugin), reads, groups, seen) = match &step.operation {
             PlannedOperation::Transform(opened) => ("transform", called(opened), named(opened.function.reads()), None, None),
             PlannedOperation::Aggregate(aggregate) => {
-                let identity = aggregate.plugin.function.state_identity();
+                let mut called = aggregate.plugins.iter().map(|plugin| (plugin.function_name.clone(), PluginOutline::of(plugin)));
+                let first = called.next().unzip();
+                beside.extend(called);
+                let identities = aggregate.plugins.iter().map(|plugin| plugin.function.state_identity());
+                let state_version = identities.clone().map(|identity| identity.version).max().unwrap_or_default();
+                let state_shape = identities.map(|identity| identity.shape.as_str()).collect::<Vec<_>>().join(" + ");
+                let mut reads: Vec<usize> = Vec::new();
+                for column in aggregate.plugins.iter().flat_map(|plugin| plugin.function.reads()) {
+                    if !reads.contains(column) {
+                        reads.push(*column);
+                    }
+                }
                 let groups = GroupsOutline {
                     key: named(&aggregate.key),
                     window: window(&aggregate.window, &step.input_schema),
@@ -242,12 +257,18 @@ impl StepOutline {
                         OutputMode::Complete => "complete",
                     },
                     shards: ShardCount::DEFAULT.get(),
-                    state_version: identity.version,
-                    state_shape: identity.shape.clone(),
-                    forgotten: forgotten(&aggregate.window, closes),
+                    state_version,
+                    state_shape,
+                    forgotten: forgotten(&aggregate.window, closes, aggregate.allowed_lateness),
                 };
-                let called = (Some(aggregate.plugin.function_name.clone()), Some(PluginOutline::of(&aggregate.plugin)));
-                ("aggregate", called, named(aggregate.plugin.function.reads()), Some(groups), None)
+                ("aggregate", first, named(&reads), Some(groups), None)
+            }
+            PlannedOperation::History(history) => {
+                let reads: Vec<usize> = history.key.iter().copied().chain(history.add.iter().map(|(_, column)| *column)).collect();
+                let mut names = named(&reads);
+                names.dedup();
+                let forgotten = format!("the last {} rows of each key; no key is ever forgotten", history.size);
+                ("history", (None, None), names, None, Some(SeenOutline { key: named(&history.key), forgotten }))
             }
             PlannedOperation::Dedupe(dedupe) => {
                 let forgotten = match (dedupe.time, step.watermark_delay) {
@@ -266,6 +287,7 @@ impl StepOutline {
             kind,
             function,
             plugin,
+            beside,
             reads,
             groups,
             seen,
@@ -357,8 +379,11 @@ fn window(window: &PlannedWindow, input: &Schema) -> Option<String> {
     }
 }
 
-fn forgotten(window: &PlannedWindow, closes: bool) -> String {
+fn forgotten(window: &PlannedWindow, closes: bool, allowed_lateness: Option<DurationUs>) -> String {
     match window {
+        PlannedWindow::Regular { .. } if closes && allowed_lateness.is_some() => {
+            format!("a window is forgotten {} after it is closed", allowed_lateness.map_or_else(String::new, |lateness| lateness.to_string()))
+        }
         PlannedWindow::Regular { .. } | PlannedWindow::Session { .. } if closes => "a window is forgotten when it is closed".to_owned(),
         PlannedWindow::Regular { .. } | PlannedWindow::Session { .. } => "no window is ever forgotten".to_owned(),
         PlannedWindow::Moment { .. } if closes => "a group is forgotten when the watermark has passed its event time".to_owned(),

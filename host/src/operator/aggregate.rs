@@ -11,6 +11,7 @@ mod fold;
 mod panes;
 mod running;
 pub(super) mod sessions;
+mod shelf;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use arrow_schema::SchemaRef;
 use rayon::prelude::*;
 
 use super::EpochTime;
+use super::functions::Functions;
 use super::group::{self, Partial};
 use super::late::LateRows;
 use super::placing::Placing;
@@ -30,6 +32,7 @@ use crate::rows::Chunk;
 use crate::state::{IdentityId, KeyEncoder, NEVER_US, Store};
 
 use fold::{Emitted, ShardWork};
+use shelf::Shelf;
 
 /// When a group's row comes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,13 +62,14 @@ pub(super) struct Grouping {
 pub struct Aggregate {
     /// The groups.
     pub states: StepStates,
-    function: plugin::Aggregate,
+    function: Functions,
     grouping: Grouping,
     mode: OutputMode,
     output: SchemaRef,
     max_state_bytes: usize,
     identity: IdentityId,
     asks: bool,
+    allowed_lateness_us: i64,
     busy: Busy,
 }
 
@@ -74,7 +78,7 @@ pub struct AggregateParts {
     /// The step's id: its states are stored under it.
     pub id: String,
     /// The opened function.
-    pub function: plugin::Aggregate,
+    pub function: Functions,
     /// The rows that come in.
     pub input: SchemaRef,
     /// The columns of the key, by number.
@@ -83,6 +87,8 @@ pub struct AggregateParts {
     pub placing: Placing,
     /// Whether a watermark follows the rows that come in.
     pub watermarked: bool,
+    /// How much longer than to its end a window is kept, in microseconds (F-1).
+    pub allowed_lateness_us: i64,
     /// When rows come out.
     pub mode: OutputMode,
     /// The rows that go out: window, keys, what `finish` makes.
@@ -116,7 +122,7 @@ impl Aggregate {
     /// # Errors
     /// When a key column has a type that can't be a key, or the state's identity can't be written.
     pub fn new(parts: AggregateParts) -> anyhow::Result<Self> {
-        let AggregateParts { id, function, input, key, placing, watermarked, mode, output, late, max_state_bytes, store } = parts;
+        let AggregateParts { id, function, input, key, placing, watermarked, allowed_lateness_us, mode, output, late, max_state_bytes, store } = parts;
         let encoder = KeyEncoder::new(&input, &key)?;
         let mut needs = vec![false; input.fields().len()];
         for column in key.iter().chain(function.reads()).copied().chain(placing.reads()) {
@@ -126,7 +132,18 @@ impl Aggregate {
         let late = late.zip(placing.time()).map(|(schema, time)| LateRows { schema, time, windowed: placing.has_windows() });
         let grouping = Grouping { placing, late, encoder, needs };
         let asks = watermarked && mode != OutputMode::Complete;
-        Ok(Self { states: StepStates::new(id, store), function, grouping, mode, output, max_state_bytes, identity, asks, busy: Busy::default() })
+        Ok(Self {
+            states: StepStates::new(id, store, true),
+            function,
+            grouping,
+            mode,
+            output,
+            max_state_bytes,
+            identity,
+            asks,
+            allowed_lateness_us,
+            busy: Busy::default(),
+        })
     }
 
     /// Runs an epoch's rows. What it changes is pending until [`Aggregate::commit`] or [`Aggregate::abort`].
@@ -134,6 +151,7 @@ impl Aggregate {
     /// # Errors
     /// What the plugin says after a second try, or the store.
     pub fn run(&mut self, time: &EpochTime, chunks: &[Chunk]) -> anyhow::Result<Aggregated> {
+        let time = &time.turned_back(self.allowed_lateness_us);
         let time = &match (self.mode, self.grouping.placing) {
             // L-4, but for sessions, as was measured: they drop late rows in complete mode, too.
             (OutputMode::Complete, Placing::Windows(..) | Placing::Panes(..) | Placing::Moments(..) | Placing::Running { .. }) => {
@@ -204,8 +222,9 @@ impl Aggregate {
             store: &store,
             max_state_bytes: self.max_state_bytes,
         };
-        let state = self.states.opened()?;
-        let emitted: Vec<_> = state.shards_mut().par_iter_mut().zip(arrived).map(|(shard, arrived)| busy.with(|| work.run(shard, arrived))).collect();
+        let (state, large) = self.states.opened_with_large()?;
+        let shelves = state.shards_mut().par_iter_mut().zip(large.shards_mut()).map(|(groups, large)| Shelf { groups, large });
+        let emitted: Vec<_> = shelves.zip(arrived).map(|(mut shelf, arrived)| busy.with(|| work.run(&mut shelf, arrived))).collect();
         let mut all = Vec::new();
         for shard in emitted {
             all.extend(shard?);

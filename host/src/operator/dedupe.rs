@@ -112,7 +112,7 @@ impl Dedupe {
     pub fn new(parts: DedupeParts) -> anyhow::Result<Self> {
         let DedupeParts { id, input, key, time, until, late, store } = parts;
         let late = late.zip(time).map(|(schema, time)| LateRows { schema, time, windowed: false });
-        Ok(Self { states: StepStates::new(id, store), encoder: KeyEncoder::new(&input, &key)?, time, until, late, busy: Busy::default() })
+        Ok(Self { states: StepStates::new(id, store, false), encoder: KeyEncoder::new(&input, &key)?, time, until, late, busy: Busy::default() })
     }
 
     /// Whether an epoch without records is to be made once the watermark has moved: for any watermark, as Spark does it (B-4).

@@ -12,8 +12,9 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::EpochTime;
 use super::aggregate::{Grouping, sessions};
+use super::functions::Functions;
 use super::placing::Placing;
-use crate::plugin::{self, Blobs};
+use crate::plugin::Blobs;
 use crate::rows::Chunk;
 use crate::source::Bytes;
 use crate::state::Keys;
@@ -70,7 +71,7 @@ pub(super) fn units(chunks: &[Chunk], reads: &[usize]) -> Vec<Range<usize>> {
 }
 
 /// Folds a run of rows.
-pub(super) fn fold(grouping: &Grouping, function: &plugin::Aggregate, time: &EpochTime, chunks: &[Chunk]) -> anyhow::Result<Partial> {
+pub(super) fn fold(grouping: &Grouping, function: &Functions, time: &EpochTime, chunks: &[Chunk]) -> anyhow::Result<Partial> {
     let Some(first) = chunks.first() else { return Ok(Partial::default()) };
     let rows = match chunks {
         [one] => one.rows.clone(),

@@ -1,6 +1,7 @@
 //! The second half of an aggregation: many states a group become one, in calls of bounded size.
 
-use crate::plugin::{self, Blobs};
+use super::functions::Functions;
+use crate::plugin::Blobs;
 
 /// Bytes of states in one merge call: more leave the L2 cache and cost up to five times as much.
 const CALL_BYTES: usize = 256 << 10;
@@ -9,7 +10,7 @@ const CALL_BYTES: usize = 256 << 10;
 ///
 /// # Errors
 /// What the plugin's `merge` says, or a group that has grown past `max_state_bytes`.
-pub(super) fn merge_all(function: &plugin::Aggregate, groups: Vec<Vec<&[u8]>>, max_state_bytes: usize) -> anyhow::Result<Vec<Vec<u8>>> {
+pub(super) fn merge_all(function: &Functions, groups: Vec<Vec<&[u8]>>, max_state_bytes: usize) -> anyhow::Result<Vec<Vec<u8>>> {
     let mut merged: Vec<Vec<u8>> = vec![Vec::new(); groups.len()];
     let mut call = Call::default();
     for (group, states) in groups.iter().enumerate() {
@@ -49,7 +50,7 @@ impl Call {
         self.states.push(state);
     }
 
-    fn run(&mut self, function: &plugin::Aggregate, merged: &mut [Vec<u8>], max_state_bytes: usize) -> anyhow::Result<()> {
+    fn run(&mut self, function: &Functions, merged: &mut [Vec<u8>], max_state_bytes: usize) -> anyhow::Result<()> {
         let call = std::mem::take(self);
         if let [group] = call.groups.as_slice()
             && call.numbers.len() == 1

@@ -15,7 +15,7 @@ pub use super::graph::Node;
 use super::check::Checked;
 use super::problem::Refused;
 use super::spec::{
-    AggregateSpec, ConsoleSink, CreateTopic, EpochLimits, MaxRejected, MetadataColumn, Origin, OutputMode, Partitioner, SourceFormat, TransformSpec,
+    ConsoleSink, CreateTopic, EpochLimits, MaxRejected, MetadataColumn, Origin, OutputMode, Partitioner, Past, PluginCall, SourceFormat, TransformSpec,
     WatermarkPolicy, WatermarkSpec,
 };
 use super::text::Text;
@@ -42,7 +42,7 @@ pub trait Opener {
     fn open_transform(&mut self, step: &str, spec: &TransformSpec, input: &Schema) -> Result<OpenedTransform<Self::Transform>, OpenFailure>;
 
     /// Opens the aggregate of a step on its input's columns.
-    fn open_aggregate(&mut self, step: &str, spec: &AggregateSpec, input: &Schema) -> Result<OpenedAggregate<Self::Aggregate>, OpenFailure>;
+    fn open_aggregate(&mut self, step: &str, call: &PluginCall, input: &Schema) -> Result<OpenedAggregate<Self::Aggregate>, OpenFailure>;
 }
 
 /// A transform, and what comes out of it.
@@ -182,6 +182,19 @@ pub enum PlannedOperation<T, A> {
     Aggregate(PlannedAggregate<A>),
     /// Rows in, the first of each key out.
     Dedupe(PlannedDedupe),
+    /// Rows of closed windows in, the same with what came before out.
+    History(PlannedHistory),
+}
+
+/// A history that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedHistory {
+    /// The columns whose values have a history of their own.
+    pub key: Vec<usize>,
+    /// How many rows it holds.
+    pub size: u32,
+    /// What is added, and of which column.
+    pub add: Vec<(Past, usize)>,
 }
 
 /// A deduplication that runs.
@@ -248,13 +261,15 @@ pub enum Gap {
 #[derive(Debug)]
 pub struct PlannedAggregate<A> {
     /// What folds the rows.
-    pub plugin: A,
+    pub plugins: Vec<A>,
     /// The columns of its input that make the group within its window.
     pub key: Vec<usize>,
     /// The window.
     pub window: PlannedWindow,
     /// When a group's row comes out.
     pub output_mode: OutputMode,
+    /// How far watermarks are turned back for this step.
+    pub allowed_lateness: Option<DurationUs>,
 }
 
 /// The column that says when a row happened.

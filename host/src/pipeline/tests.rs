@@ -77,11 +77,11 @@ impl Opener for Plugins {
         Ok(OpenedTransform { plugin: step.to_owned(), output: Arc::new(input.clone()), passed })
     }
 
-    fn open_aggregate(&mut self, step: &str, spec: &AggregateSpec, _: &Schema) -> Result<OpenedAggregate<String>, OpenFailure> {
-        if spec.call.plugin.value != PluginRef::Std {
+    fn open_aggregate(&mut self, step: &str, call: &PluginCall, _: &Schema) -> Result<OpenedAggregate<String>, OpenFailure> {
+        if call.plugin.value != PluginRef::Std {
             return Err(OpenFailure::UnknownFunction { available: vec!["first".to_owned(), "last".to_owned()] });
         }
-        let config: serde_json::Value = serde_json::from_str(&spec.call.config.to_json().unwrap()).unwrap();
+        let config: serde_json::Value = serde_json::from_str(&call.config.to_json().unwrap()).unwrap();
         let fields: Vec<Field> = config.as_object().unwrap().keys().map(|name| Field::new(name, DataType::Float64, true)).collect();
         Ok(OpenedAggregate { plugin: step.to_owned(), output: Arc::new(Schema::new(fields)) })
     }

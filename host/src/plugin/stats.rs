@@ -29,6 +29,23 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// These and those.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        Self {
+            calls: self.calls + other.calls,
+            retries: self.retries + other.retries,
+            failures: self.failures + other.failures,
+            instances: self.instances + other.instances,
+            recycled: self.recycled + other.recycled,
+            bytes_in: self.bytes_in + other.bytes_in,
+            bytes_out: self.bytes_out + other.bytes_out,
+            time_in: self.time_in + other.time_in,
+            time_guest: self.time_guest + other.time_guest,
+            time_out: self.time_out + other.time_out,
+        }
+    }
+
     /// What has come since `before`.
     #[must_use]
     pub fn since(&self, before: &Self) -> Self {

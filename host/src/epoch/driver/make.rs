@@ -146,6 +146,11 @@ impl Driver {
                 flow.stats.operators.push(done.operator);
                 (done.chunks, done.late, Vec::new(), done.busy_us)
             }
+            Operator::History(history) => {
+                let done = history.run(&input).with_context(place)?;
+                flow.stats.operators.push(done.operator);
+                (done.chunks, Vec::new(), Vec::new(), done.busy_us)
+            }
             Operator::Dedupe(dedupe) => {
                 let done = dedupe.run(time, input).with_context(place)?;
                 flow.stats.late_rows += done.late_rows;
@@ -229,7 +234,7 @@ impl Driver {
         let mut deltas: BTreeMap<String, Delta> = BTreeMap::new();
         for step in &mut self.parts.graph.steps {
             if let Some(states) = step.operator.states() {
-                deltas.insert(step.id.clone(), states.delta());
+                deltas.extend(states.deltas());
             }
         }
         let record = super::report::record(&self.parts.graph, made, &draft);

@@ -55,6 +55,9 @@ impl<'a> Drawing<'a> {
         };
         self.line(indent, &title);
         let mut facts = Vec::new();
+        for (function, plugin) in &step.beside {
+            facts.push(("and", format!("`{function}` of {} {}, sha256 {:.12}", plugin.name, plugin.version, plugin.digest)));
+        }
         if step.inputs.len() > 1 {
             facts.push(("inputs", step.inputs.join(", ")));
         }

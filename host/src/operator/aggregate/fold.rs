@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 
+use super::shelf::Shelf;
 use super::{OutputMode, stored_identity};
 use crate::operator::EpochTime;
+use crate::operator::functions::Functions;
 use crate::operator::merge::merge_all;
 use crate::operator::placing::Placing;
 use crate::plugin::{self, Blobs};
-use crate::state::{IdentityId, Keys, Segment, Segments, SegmentsBuf, ShardState, StateKey, States, Store, due};
+use crate::state::{IdentityId, Keys, Segment, SegmentsBuf, ShardState, StateKey, States, Store, due};
 use crate::time::EventTime;
 use crate::time::window::Window;
 
@@ -31,7 +33,7 @@ pub(super) struct Emitted {
 
 /// What every shard of an epoch works with.
 pub(super) struct ShardWork<'a> {
-    pub(super) function: &'a plugin::Aggregate,
+    pub(super) function: &'a Functions,
     pub(super) placing: Placing,
     /// Whether all rows are of one group.
     pub(super) keyless: bool,
@@ -53,7 +55,7 @@ pub(super) type Touched<'a> = BTreeMap<(EventTime, &'a [u8]), Vec<&'a [u8]>>;
 
 impl ShardWork<'_> {
     /// Merges what arrived, closes what E has passed, and says what is emitted.
-    pub(super) fn run(&self, shard: &mut ShardState, arrived: Vec<Arrival<'_>>) -> anyhow::Result<Vec<Emitted>> {
+    pub(super) fn run(&self, shard: &mut Shelf<'_>, arrived: Vec<Arrival<'_>>) -> anyhow::Result<Vec<Emitted>> {
         match self.placing {
             Placing::Sessions(..) => return self.run_sessions(shard, arrived),
             Placing::Running { .. } if self.keyless && arrived.is_empty() => return self.run_untouched(shard),
@@ -77,7 +79,7 @@ impl ShardWork<'_> {
     }
 
     /// A state for each window and key.
-    fn run_windows(&self, shard: &mut ShardState, groups: Touched<'_>) -> anyhow::Result<Vec<Emitted>> {
+    fn run_windows(&self, shard: &mut Shelf<'_>, groups: Touched<'_>) -> anyhow::Result<Vec<Emitted>> {
         let emitted = match self.mode {
             OutputMode::Update => self.update(shard, groups)?,
             OutputMode::Append => {
@@ -104,25 +106,24 @@ impl ShardWork<'_> {
     }
 
     /// Update: every touched group is merged whole, because its row comes out; so it is stored whole, too.
-    pub(super) fn update(&self, shard: &mut ShardState, groups: Touched<'_>) -> anyhow::Result<Vec<Emitted>> {
+    pub(super) fn update(&self, shard: &mut Shelf<'_>, groups: Touched<'_>) -> anyhow::Result<Vec<Emitted>> {
         let (keys, stored) = self.look_up(shard, &groups)?;
-        let pieces = stored.iter().map(|state| self.pieces(state)).collect::<anyhow::Result<Vec<Pieces>>>()?;
+        let pieces = keys.iter().zip(stored.iter()).map(|(place, state)| self.pieces(shard, place, state)).collect::<anyhow::Result<Vec<Pieces>>>()?;
         let states = groups.values().zip(&pieces).map(|(new, old)| old.iter().map(|(_, bytes)| bytes.as_slice()).chain(new.iter().copied()).collect());
         let merged = merge_all(self.function, states.collect(), self.max_state_bytes)?;
-        for (state, place) in merged.iter().zip(keys.iter()) {
-            self.store_whole(shard, place, state)?;
+        for ((state, place), before) in merged.iter().zip(keys.iter()).zip(stored.iter()) {
+            self.replace(shard, place, before, state)?;
         }
         let emitted = groups.into_keys().zip(merged).map(|((end, key), state)| Emitted { window: self.window(end), key: key.to_vec(), state });
         Ok(emitted.collect())
     }
 
     /// Append: a touched group gets one segment more; only full levels are merged, so that a large state is read once, when it is emitted.
-    pub(super) fn append(&self, shard: &mut ShardState, groups: Touched<'_>) -> anyhow::Result<()> {
+    pub(super) fn append(&self, shard: &mut Shelf<'_>, groups: Touched<'_>) -> anyhow::Result<()> {
         let (keys, stored) = self.look_up(shard, &groups)?;
         let fresh = merge_all(self.function, groups.values().cloned().collect(), self.max_state_bytes)?;
         for ((state, fresh), place) in stored.iter().zip(fresh).zip(keys.iter()) {
-            let grown = self.grown(self.pieces(state)?, fresh)?;
-            self.store_pieces(shard, place, &grown)?;
+            self.add(shard, place, state, fresh)?;
         }
         Ok(())
     }
@@ -146,23 +147,33 @@ impl ShardWork<'_> {
     }
 
     /// The groups whose windows end at or before `to_us`, with what this epoch has added to them: those that E closes, or all.
-    pub(super) fn stored(&self, shard: &ShardState, to_us: i64) -> anyhow::Result<Vec<Emitted>> {
+    pub(super) fn stored(&self, shard: &mut Shelf<'_>, to_us: i64) -> anyhow::Result<Vec<Emitted>> {
         let (places, stored): (Vec<_>, Vec<_>) = self.scan(shard, to_us)?.into_iter().unzip();
         let merged = self.merged(&stored)?;
         Ok(places.into_iter().zip(merged).map(|((end, key), state)| Emitted { window: self.window(end), key, state }).collect())
     }
 
     /// What lies at ends up to `to_us`, in order: end, key, and state in pieces.
-    pub(super) fn scan(&self, shard: &ShardState, to_us: i64) -> anyhow::Result<Vec<(Place, Pieces)>> {
-        let (mut scan, mut found) = (shard.scan(i64::MIN..=to_us)?, Vec::new());
+    pub(super) fn scan(&self, shard: &mut Shelf<'_>, to_us: i64) -> anyhow::Result<Vec<(Place, Pieces)>> {
+        let Shelf { groups, large } = shard;
+        let (number, mut found) = (groups.shard(), Vec::new());
+        let mut lists = Vec::new();
+        let mut scan = groups.scan(i64::MIN..=to_us)?;
         while let Some(group) = scan.advance()? {
-            found.push(((EventTime(group.end_us), group.group_key.to_vec()), self.pieces(Some(group.state))?));
+            lists.push(((EventTime(group.end_us), group.group_key.to_vec()), group.state.to_vec()));
+        }
+        drop(scan);
+        for ((end, key), list) in lists {
+            let mut place = Keys::new();
+            place.push_state_key(&StateKey { shard: number, end_us: end.0, group_key: &key });
+            let pieces = self.pieces(&mut Shelf { groups, large }, place.get(0).unwrap_or_default(), Some(&list))?;
+            found.push(((end, key), pieces));
         }
         Ok(found)
     }
 
-    fn look_up(&self, shard: &mut ShardState, groups: &Touched<'_>) -> anyhow::Result<(Keys, States)> {
-        get(shard, groups.keys().copied())
+    fn look_up(&self, shard: &mut Shelf<'_>, groups: &Touched<'_>) -> anyhow::Result<(Keys, States)> {
+        get(shard.groups, groups.keys().copied())
     }
 
     pub(super) fn store_whole(&self, shard: &mut ShardState, place: &[u8], state: &[u8]) -> anyhow::Result<()> {
@@ -177,16 +188,14 @@ impl ShardWork<'_> {
         Ok(shard.put(place, buffer.as_bytes())?)
     }
 
-    /// A stored state's segments, migrated when another identity made them.
-    pub(super) fn pieces(&self, stored: Option<&[u8]>) -> anyhow::Result<Pieces> {
-        let Some(stored) = stored else { return Ok(Vec::new()) };
-        let segments = Segments::parse(stored)?;
-        if segments.identity() == self.identity {
-            return Ok(segments.iter().map(|segment| (segment.level, segment.bytes.to_vec())).collect());
+    /// Pieces of states as the running plugin has them: migrated when another identity made them.
+    pub(super) fn migrated(&self, identity: IdentityId, pieces: Pieces) -> anyhow::Result<Pieces> {
+        if identity == self.identity {
+            return Ok(pieces);
         }
-        let of = self.store.identity(segments.identity()).context("a stored state names an identity that the folder does not have: it is damaged")?;
+        let of = self.store.identity(identity).context("a stored state names an identity that the folder does not have: it is damaged")?;
         let mut states = Blobs::default();
-        segments.iter().for_each(|segment| states.push(segment.bytes));
+        pieces.iter().for_each(|(_, bytes)| states.push(bytes));
         let migrated = self.function.migrate(&plugin::StateIdentity { version: of.version, shape: of.shape.clone() }, &states).with_context(|| {
             let ours = stored_identity(self.function.state_identity());
             format!(
@@ -194,7 +203,7 @@ impl ShardWork<'_> {
                 of.version, of.shape, ours.version, ours.shape
             )
         })?;
-        Ok(segments.iter().zip(migrated.iter()).map(|(segment, bytes)| (segment.level, bytes.to_vec())).collect())
+        Ok(pieces.iter().zip(migrated.iter()).map(|((level, _), bytes)| (*level, bytes.to_vec())).collect())
     }
 }
 

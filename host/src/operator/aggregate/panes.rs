@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::OutputMode;
 use super::fold::{Emitted, Pieces, Place, ShardWork, Touched, get};
-use crate::state::ShardState;
+use super::shelf::Shelf;
 use crate::time::EventTime;
 use crate::time::window::Windows;
 
 impl ShardWork<'_> {
-    pub(super) fn run_panes(&self, shard: &mut ShardState, groups: Touched<'_>, windows: Windows) -> anyhow::Result<Vec<Emitted>> {
+    pub(super) fn run_panes(&self, shard: &mut Shelf<'_>, groups: Touched<'_>, windows: Windows) -> anyhow::Result<Vec<Emitted>> {
         let emitted = match self.mode {
             OutputMode::Append => {
                 self.append(shard, groups)?;
@@ -42,7 +42,7 @@ impl ShardWork<'_> {
     }
 
     /// The windows that are not out yet and end at or before `to_us`.
-    fn windows_to(&self, shard: &ShardState, windows: Windows, to_us: i64) -> anyhow::Result<Vec<Emitted>> {
+    fn windows_to(&self, shard: &mut Shelf<'_>, windows: Windows, to_us: i64) -> anyhow::Result<Vec<Emitted>> {
         let (places, pieces): (Vec<_>, Vec<Pieces>) = self.scan(shard, to_us)?.into_iter().unzip();
         let mut of_windows: BTreeMap<Place, Vec<usize>> = BTreeMap::new();
         for (number, (pane, key)) in places.iter().enumerate() {
@@ -54,16 +54,16 @@ impl ShardWork<'_> {
     }
 
     /// These windows, whole.
-    fn windows_at(&self, shard: &mut ShardState, windows: Windows, touched: BTreeSet<Place>) -> anyhow::Result<Vec<Emitted>> {
+    fn windows_at(&self, shard: &mut Shelf<'_>, windows: Windows, touched: BTreeSet<Place>) -> anyhow::Result<Vec<Emitted>> {
         let mut panes: BTreeSet<Place> = BTreeSet::new();
         for (end, key) in &touched {
             panes.extend(panes_of(windows, *end).map(|pane| (pane, key.clone())));
         }
-        let (_, stored) = get(shard, panes.iter().map(|(end, key)| (*end, key.as_slice())))?;
+        let (keys, stored) = get(shard.groups, panes.iter().map(|(end, key)| (*end, key.as_slice())))?;
         let (mut pieces, mut numbers): (Vec<Pieces>, BTreeMap<&Place, usize>) = (Vec::new(), BTreeMap::new());
-        for (place, state) in panes.iter().zip(stored.iter()).filter(|(_, state)| state.is_some()) {
-            numbers.insert(place, pieces.len());
-            pieces.push(self.pieces(state)?);
+        for ((pane, place), state) in panes.iter().zip(keys.iter()).zip(stored.iter()).filter(|(_, state)| state.is_some()) {
+            numbers.insert(pane, pieces.len());
+            pieces.push(self.pieces(shard, place, state)?);
         }
         let of_window = |(end, key): Place| {
             let found = panes_of(windows, end).filter_map(|pane| numbers.get(&(pane, key.clone())).copied()).collect();

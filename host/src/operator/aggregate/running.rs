@@ -3,7 +3,7 @@
 
 use super::OutputMode;
 use super::fold::{Emitted, ShardWork, Touched, get};
-use crate::state::ShardState;
+use super::shelf::Shelf;
 use crate::time::EventTime;
 
 /// Into how many buckets a `ttl` is cut. More: more places to look a group up in. Fewer: groups stay longer than they need to.
@@ -11,23 +11,23 @@ const BUCKETS: i64 = 4;
 
 impl ShardWork<'_> {
     /// O-7: an aggregate of everything gives its row in each epoch, touched or not.
-    pub(super) fn run_untouched(&self, shard: &ShardState) -> anyhow::Result<Vec<Emitted>> {
+    pub(super) fn run_untouched(&self, shard: &mut Shelf<'_>) -> anyhow::Result<Vec<Emitted>> {
         match self.mode {
             OutputMode::Append => Ok(Vec::new()),
             OutputMode::Update | OutputMode::Complete => self.stored(shard, i64::MAX),
         }
     }
 
-    pub(super) fn run_with_ttl(&self, shard: &mut ShardState, groups: Touched<'_>, ttl_us: i64) -> anyhow::Result<Vec<Emitted>> {
+    pub(super) fn run_with_ttl(&self, shard: &mut Shelf<'_>, groups: Touched<'_>, ttl_us: i64) -> anyhow::Result<Vec<Emitted>> {
         let now_us = self.time.clock.0;
         let bucket = EventTime(bucket_end(now_us, ttl_us));
         shard.close(now_us);
         // Whatever the `ttl` was when a group was touched, its bucket is one of those that are there.
-        let mut buckets: Vec<EventTime> = shard.ends().into_iter().filter(|end| *end > now_us).map(EventTime).collect();
+        let mut buckets: Vec<EventTime> = shard.groups.ends().into_iter().filter(|end| *end > now_us).map(EventTime).collect();
         buckets.retain(|end| *end != bucket);
         let mut moved = Vec::new();
         for end in &buckets {
-            let (keys, stored) = get(shard, groups.keys().map(|(_, key)| (*end, *key)))?;
+            let (keys, stored) = get(shard.groups, groups.keys().map(|(_, key)| (*end, *key)))?;
             for (((_, key), place), state) in groups.keys().zip(keys.iter()).zip(stored.iter()) {
                 if let Some(state) = state {
                     moved.push((key.to_vec(), place.to_vec(), state.to_vec()));
@@ -35,9 +35,9 @@ impl ShardWork<'_> {
             }
         }
         for (key, from, state) in moved {
-            let (to, _) = get(shard, std::iter::once((bucket, key.as_slice())))?;
-            shard.delete(&from)?;
-            to.iter().try_for_each(|to| shard.put(to, &state))?;
+            let (to, _) = get(shard.groups, std::iter::once((bucket, key.as_slice())))?;
+            shard.groups.delete(&from)?;
+            to.iter().try_for_each(|to| shard.groups.put(to, &state))?;
         }
         let touched = groups.into_iter().map(|((_, key), states)| ((bucket, key), states)).collect();
         let emitted = self.update(shard, touched)?;

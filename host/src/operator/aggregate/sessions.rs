@@ -12,9 +12,10 @@ use anyhow::Context as _;
 
 use super::OutputMode;
 use super::fold::{Arrival, Emitted, Pieces, ShardWork, get};
+use super::shelf::Shelf;
 use crate::operator::group::Groups;
 use crate::plugin::Order;
-use crate::state::{Keys, NEVER_US, ShardState};
+use crate::state::{Keys, NEVER_US};
 use crate::time::EventTime;
 use crate::time::window::Window;
 
@@ -86,7 +87,7 @@ fn touching<'r, 'a>(rows: &'r [Row<'a>]) -> Vec<&'r [Row<'a>]> {
 }
 
 impl ShardWork<'_> {
-    pub(super) fn run_sessions(&self, shard: &mut ShardState, arrived: Vec<Arrival<'_>>) -> anyhow::Result<Vec<Emitted>> {
+    pub(super) fn run_sessions(&self, shard: &mut Shelf<'_>, arrived: Vec<Arrival<'_>>) -> anyhow::Result<Vec<Emitted>> {
         let mut new: BTreeMap<&[u8], Vec<Part<'_>>> = BTreeMap::new();
         for Arrival { end, key, state } in arrived {
             let (key, start) = split(key);
@@ -113,8 +114,8 @@ impl ShardWork<'_> {
     }
 
     /// Lets an epoch's sessions grow together with those that are stored.
-    fn grow(&self, shard: &mut ShardState, mut new: BTreeMap<&[u8], Vec<Part<'_>>>) -> anyhow::Result<()> {
-        let (index, known) = get(shard, new.keys().map(|key| (EventTime(NEVER_US), *key)))?;
+    fn grow(&self, shard: &mut Shelf<'_>, mut new: BTreeMap<&[u8], Vec<Part<'_>>>) -> anyhow::Result<()> {
+        let (index, known) = get(shard.groups, new.keys().map(|key| (EventTime(NEVER_US), *key)))?;
         let mut runs = Vec::new();
         let mut lists = Vec::new();
         for ((key, parts), known) in new.iter_mut().zip(known.iter()) {
@@ -127,15 +128,15 @@ impl ShardWork<'_> {
         }
         self.put_runs(shard, &runs)?;
         for (place, list) in index.iter().zip(lists) {
-            shard.put(place, &bytes(&list))?;
+            shard.groups.put(place, &bytes(&list))?;
         }
         Ok(())
     }
 
-    fn put_runs(&self, shard: &mut ShardState, runs: &[Run<'_>]) -> anyhow::Result<()> {
+    fn put_runs(&self, shard: &mut Shelf<'_>, runs: &[Run<'_>]) -> anyhow::Result<()> {
         let stored: Vec<(EventTime, Vec<u8>)> =
             runs.iter().flat_map(|run| run.stored().map(|part| (part.window.end, join(run.key, part.window.start)))).collect();
-        let (old, states) = get(shard, stored.iter().map(|(end, key)| (*end, key.as_slice())))?;
+        let (old, states) = get(shard.groups, stored.iter().map(|(end, key)| (*end, key.as_slice())))?;
         let mut old = old.iter().zip(states.iter());
         // Of each run: its pieces, in order; and its new states in one.
         let (mut pieces, mut fresh): (Vec<Pieces>, Vec<Vec<&[u8]>>) = (Vec::new(), Vec::new());
@@ -148,8 +149,8 @@ impl ShardWork<'_> {
                     Some(state) => of_run.push((0, state.to_vec())),
                     None => {
                         let (place, state) = old.next().context("a session is missing that was looked up: this is a defect")?;
-                        of_run.extend(self.pieces(state)?);
-                        shard.delete(place)?;
+                        of_run.extend(self.pieces(shard, place, state)?);
+                        shard.groups.delete(place)?;
                     }
                 }
             }
@@ -161,26 +162,26 @@ impl ShardWork<'_> {
         let whole = self.merged(&whole)?;
         for (((run, pieces), fresh), whole) in runs.iter().zip(pieces).zip(fresh).zip(whole) {
             let key = join(run.key, run.window.start);
-            let (place, _) = get(shard, std::iter::once((run.window.end, key.as_slice())))?;
+            let (place, _) = get(shard.groups, std::iter::once((run.window.end, key.as_slice())))?;
             let place = place.get(0).unwrap_or_default();
             match run.is_appended_to() {
-                true => self.store_pieces(shard, place, &self.grown(pieces, fresh)?)?,
-                false => self.store_whole(shard, place, &whole)?,
+                true => self.store_pieces(shard.groups, place, &self.grown(pieces, fresh)?)?,
+                false => self.store_whole(shard.groups, place, &whole)?,
             }
         }
         Ok(())
     }
 
     /// Takes closed sessions off the lists of their keys.
-    fn forget<'k>(&self, shard: &mut ShardState, keys: impl Iterator<Item = &'k [u8]>, to_us: i64) -> anyhow::Result<()> {
+    fn forget<'k>(&self, shard: &mut Shelf<'_>, keys: impl Iterator<Item = &'k [u8]>, to_us: i64) -> anyhow::Result<()> {
         let keys: std::collections::BTreeSet<&[u8]> = keys.collect();
-        let (places, known) = get(shard, keys.into_iter().map(|key| (EventTime(NEVER_US), key)))?;
+        let (places, known) = get(shard.groups, keys.into_iter().map(|key| (EventTime(NEVER_US), key)))?;
         for (place, known) in places.iter().zip(known.iter()) {
             let mut open = windows(known.unwrap_or_default())?;
             open.retain(|window| window.end.0 > to_us);
             match open.is_empty() {
-                true => shard.delete(place)?,
-                false => shard.put(place, &bytes(&open))?,
+                true => shard.groups.delete(place)?,
+                false => shard.groups.put(place, &bytes(&open))?,
             }
         }
         Ok(())

@@ -112,7 +112,9 @@ fn nearest_aggregate<'a>(spec: &'a PipelineSpec, graph: &Graph, node: Node) -> O
     let step = spec.steps.get(step)?;
     match &step.operation {
         Operation::Aggregate(aggregate) => Some((step.id.as_str(), aggregate)),
-        Operation::Transform(_) | Operation::Dedupe(_) => graph.inputs(node).iter().find_map(|input| nearest_aggregate(spec, graph, *input)),
+        Operation::Transform(_) | Operation::Dedupe(_) | Operation::History(_) => {
+            graph.inputs(node).iter().find_map(|input| nearest_aggregate(spec, graph, *input))
+        }
     }
 }
 

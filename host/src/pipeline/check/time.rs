@@ -3,7 +3,8 @@
 use crate::pipeline::document::Placed;
 use crate::pipeline::graph::{Graph, Node};
 use crate::pipeline::problem::{Code, Problem};
-use crate::pipeline::spec::{AggregateSpec, DedupeSpec, EventTimeSpec, Operation, OutputMode, PipelineSpec, WindowSpec};
+use crate::pipeline::spec::{AggregateSpec, DedupeSpec, EventTimeSpec, HistorySpec, Operation, OutputMode, PipelineSpec, WindowSpec};
+use crate::pipeline::unit::DurationUs;
 
 pub(super) fn check(spec: &PipelineSpec, graph: &Graph, problems: &mut Vec<Problem>) {
     for (i, step) in spec.steps.iter().enumerate() {
@@ -21,9 +22,13 @@ pub(super) fn check(spec: &PipelineSpec, graph: &Graph, problems: &mut Vec<Probl
                     Some(_) => window_has_time(spec, graph, node, &step.id, aggregate, problems),
                     None => groups_have_end(spec, graph, node, &step.id, aggregate, problems),
                 }
+                if let Some(lateness) = &aggregate.allowed_lateness {
+                    again_in_update_mode(&step.id, aggregate, lateness, problems);
+                }
                 each_row_once_above(spec, graph, node, aggregate, problems);
             }
             Operation::Dedupe(dedupe) => dedupe_has_end(spec, graph, node, &step.id, dedupe, problems),
+            Operation::History(history) => rows_are_closed(spec, graph, node, &step.id, history, problems),
         }
     }
 }
@@ -42,6 +47,15 @@ fn declared_once(spec: &PipelineSpec, graph: &Graph, node: Node, event_time: &Ev
     } else if let Some(first) = above.iter().find(|above| event_time_of(spec, **above).is_some()) {
         let what = format!("`event_time` is declared a second time, after `{}`", id_of(spec, *first));
         refuse(what, "one declaration on the way from a source to a window", "keep the one where the column gets its final value, remove the other");
+    }
+}
+
+/// F-1: a window that is kept past its end gives its row again, which only update mode does.
+fn again_in_update_mode(id: &str, aggregate: &AggregateSpec, lateness: &Placed<DurationUs>, problems: &mut Vec<Problem>) {
+    if aggregate.output_mode.value != OutputMode::Update || aggregate.window.is_none() {
+        let what = format!("`allowed_lateness` lets late rows give a window's row again, which `{id}` does not");
+        let advice = "set `output_mode = \"update\"` beside a window, or make the delay of the watermark longer";
+        problems.push(Problem::error(Code::OutputMode, lateness.span, what, "a window in update mode", advice));
     }
 }
 
@@ -70,6 +84,18 @@ fn dedupe_has_end(spec: &PipelineSpec, graph: &Graph, node: Node, id: &str, dedu
         let what = format!("`{id}` remembers every key for ever");
         let advice = "set `within_watermark = true`, or add the event time to the key, if duplicates have the same";
         problems.push(Problem::warning(Code::EventTime, dedupe.place, what, "its state grows with the number of keys", advice));
+    }
+}
+
+/// 0.2: only closed windows have an order that nothing changes afterwards.
+fn rows_are_closed(spec: &PipelineSpec, graph: &Graph, node: Node, id: &str, history: &HistorySpec, problems: &mut Vec<Problem>) {
+    let above = graph.above(node).into_iter().filter_map(|above| aggregate_of(spec, above));
+    let closed = |aggregate: &AggregateSpec| aggregate.window.is_some() && aggregate.output_mode.value == OutputMode::Append;
+    let above: Vec<&AggregateSpec> = above.collect();
+    if above.is_empty() || !above.iter().all(|aggregate| closed(aggregate)) {
+        let what = format!("the history `{id}` is not of closed windows, so that rows could still come between those it has seen");
+        let advice = "make its input an aggregate with a window and `output_mode = \"append\"`";
+        problems.push(Problem::error(Code::OutputMode, history.place, what, "rows that come once, in the order of their windows", advice));
     }
 }
 
@@ -156,7 +182,7 @@ fn aggregate_of(spec: &PipelineSpec, node: Node) -> Option<&AggregateSpec> {
     match node {
         Node::Step(step) => match &spec.steps.get(step)?.operation {
             Operation::Aggregate(aggregate) => Some(aggregate),
-            Operation::Transform(_) | Operation::Dedupe(_) => None,
+            Operation::Transform(_) | Operation::Dedupe(_) | Operation::History(_) => None,
         },
         Node::Source(_) | Node::Late(_) => None,
     }

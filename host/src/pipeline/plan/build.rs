@@ -4,15 +4,15 @@
 use arrow_schema::SchemaRef;
 
 use super::{
-    EventTime, Gap, Node, Opener, Plan, PlannedAggregate, PlannedDedupe, PlannedKafkaSink, PlannedOperation, PlannedSink, PlannedSource, PlannedStep,
-    PlannedTarget, PlannedTopic, PlannedWindow, RowTime, columns, failure,
+    EventTime, Gap, Node, Opener, Plan, PlannedAggregate, PlannedDedupe, PlannedHistory, PlannedKafkaSink, PlannedOperation, PlannedSink, PlannedSource,
+    PlannedStep, PlannedTarget, PlannedTopic, PlannedWindow, RowTime, columns, failure,
 };
 use crate::pipeline::check::{Checked, delivery};
 use crate::pipeline::document::Span;
 use crate::pipeline::problem::{Code, Problem, Refused};
 use crate::pipeline::spec::{
-    AggregateSpec, DedupeSpec, EventTimeSpec, GapSpec, KafkaSink, KafkaTopic, Operation, OutputMode, PipelineSpec, SinkSpec, SourceSpec, StepSpec, Target,
-    TransformSpec, WindowSpec,
+    AggregateSpec, DedupeSpec, EventTimeSpec, GapSpec, HistorySpec, KafkaSink, KafkaTopic, Operation, OutputMode, Past, PipelineSpec, SinkSpec, SourceSpec,
+    StepSpec, Target, TransformSpec, WindowSpec,
 };
 use crate::pipeline::unit::DurationUs;
 
@@ -119,6 +119,7 @@ impl<'a, O: Opener> Builder<'a, O> {
             Operation::Transform(transform) => self.transform(step, transform, &input)?,
             Operation::Aggregate(aggregate) => self.aggregate(step, aggregate, &input)?,
             Operation::Dedupe(dedupe) => self.dedupe(step, dedupe, &input)?,
+            Operation::History(history) => self.history(step, history, &input)?,
         };
         let late_schema = match &step.late {
             None => None,
@@ -165,7 +166,7 @@ impl<'a, O: Opener> Builder<'a, O> {
         let opened = match self.opener.open_transform(&step.id, transform, &input.schema) {
             Ok(opened) => opened,
             Err(failure) => {
-                self.problems.push(failure::problem(failure, step));
+                self.problems.push(failure::problem(failure, "transform", &transform.call, step));
                 return None;
             }
         };
@@ -193,16 +194,20 @@ impl<'a, O: Opener> Builder<'a, O> {
         let key = key.into_iter().collect::<Option<Vec<usize>>>();
         let window = self.window(step, aggregate, key.as_deref().unwrap_or_default(), input);
         let (key, window) = (key?, window?);
-        let opened = match self.opener.open_aggregate(&step.id, aggregate, &input.schema) {
-            Ok(opened) => opened,
-            Err(failure) => {
-                self.problems.push(failure::problem(failure, step));
-                return None;
+        let (mut plugins, mut made) = (Vec::new(), Vec::new());
+        for call in &aggregate.calls {
+            match self.opener.open_aggregate(&step.id, call, &input.schema) {
+                Ok(opened) => {
+                    made.extend(opened.output.fields().iter().map(|field| (field.clone(), call.config.place(""))));
+                    plugins.push(opened.plugin);
+                }
+                Err(failure) => self.problems.push(failure::problem(failure, "aggregate", call, step)),
             }
-        };
-        let made = opened.output.fields();
-        let schema =
-            columns::of_aggregate(aggregate.window.is_some(), &input.schema, &key, &aggregate.key, made, aggregate.call.config.place(""), &mut self.problems)?;
+        }
+        if plugins.len() < aggregate.calls.len() {
+            return None;
+        }
+        let schema = columns::of_aggregate(aggregate.window.is_some(), &input.schema, &key, &aggregate.key, &made, &mut self.problems)?;
         let time = match window {
             PlannedWindow::Regular { .. } | PlannedWindow::Session { .. } => OF_AGGREGATE,
             PlannedWindow::Moment { time } => match key.iter().position(|column| *column == time.column) {
@@ -211,7 +216,13 @@ impl<'a, O: Opener> Builder<'a, O> {
             },
             PlannedWindow::Running { .. } => Time::Undeclared,
         };
-        let planned = PlannedAggregate { plugin: opened.plugin, key, window, output_mode: aggregate.output_mode.value };
+        let planned = PlannedAggregate {
+            plugins,
+            key,
+            window,
+            output_mode: aggregate.output_mode.value,
+            allowed_lateness: aggregate.allowed_lateness.as_ref().map(|lateness| lateness.value),
+        };
         Some((PlannedOperation::Aggregate(planned), Rows { schema, time, delay: input.delay }, None))
     }
 
@@ -277,6 +288,17 @@ impl<'a, O: Opener> Builder<'a, O> {
         let rows =
             Rows { time: event_time.map_or_else(|| input.time.clone(), Time::declared), delay: event_time.and_then(delay).or(input.delay), ..input.clone() };
         Some((PlannedOperation::Dedupe(PlannedDedupe { key, time, within_watermark: dedupe.within_watermark }), rows, event_time))
+    }
+
+    fn history(&mut self, step: &StepSpec, history: &HistorySpec, input: &Rows) -> Option<Made<O>> {
+        let of = format!("the input of the step `{}`", step.id);
+        let key: Vec<Option<usize>> = history.key.iter().map(|name| columns::find(&input.schema, name, &of, &mut self.problems)).collect();
+        let add: Vec<Option<(Past, usize)>> =
+            history.add.iter().map(|added| Some((added.what, columns::find_number(&input.schema, &added.of, &of, &mut self.problems)?))).collect();
+        let (key, add) = (key.into_iter().collect::<Option<Vec<_>>>()?, add.into_iter().collect::<Option<Vec<_>>>()?);
+        let schema = columns::of_history(&input.schema, history, &add, &mut self.problems)?;
+        let rows = Rows { schema, ..input.clone() };
+        Some((PlannedOperation::History(PlannedHistory { key, size: history.size, add }), rows, None))
     }
 
     fn window_time(&mut self, aggregate: &AggregateSpec, time: &Time) -> Option<RowTime> {

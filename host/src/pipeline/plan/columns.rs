@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use super::{LATENESS, WATERMARK, WINDOW_END, WINDOW_START};
 use crate::pipeline::document::{Placed, Span, listed};
 use crate::pipeline::problem::{Code, Problem, did_you_mean};
 use crate::pipeline::schema::{ColumnType, KafkaColumn, TimestampForm, timestamp, type_text};
-use crate::pipeline::spec::{SourceFormat, SourceSpec};
+use crate::pipeline::spec::{HistorySpec, Past, SourceFormat, SourceSpec};
 
 /// The position of a named column.
 pub(super) fn find(schema: &Schema, name: &Placed<String>, of: &str, problems: &mut Vec<Problem>) -> Option<usize> {
@@ -33,6 +33,42 @@ pub(super) fn find_timestamp(schema: &Schema, name: &Placed<String>, of: &str, p
         return None;
     }
     Some(position)
+}
+
+/// The position of a named column of numbers.
+pub(super) fn find_number(schema: &Schema, name: &Placed<String>, of: &str, problems: &mut Vec<Problem>) -> Option<usize> {
+    let position = find(schema, name, of, problems)?;
+    let field = schema.fields().get(position)?;
+    if !matches!(field.data_type(), DataType::Int64 | DataType::Float64) {
+        let what = format!("the column `{name}` of {of} is {}", type_text(field));
+        problems.push(Problem::error(
+            Code::ColumnType,
+            name.span,
+            what,
+            "`int64` or `float64`",
+            "make a number of it in a step before, or name another column",
+        ));
+        return None;
+    }
+    Some(position)
+}
+
+/// The columns of a history: those of its input, then what is added.
+pub(super) fn of_history(input: &Schema, history: &HistorySpec, add: &[(Past, usize)], problems: &mut Vec<Problem>) -> Option<SchemaRef> {
+    let mut fields: Vec<Arc<Field>> = input.fields().iter().cloned().collect();
+    for (added, (what, of)) in history.add.iter().zip(add) {
+        if fields.iter().any(|field| field.name() == &added.name.value) {
+            let what = format!("the history adds a column `{}`, which is there already", added.name);
+            problems.push(Problem::error(Code::DuplicateName, added.name.span, what, "another name for it", "rename it"));
+            return None;
+        }
+        let column_type = match (what, input.fields().get(*of)?.data_type()) {
+            (Past::Lag(_) | Past::Min | Past::Max, DataType::Int64) => ColumnType::Int64,
+            _ => ColumnType::Float64,
+        };
+        fields.push(Arc::new(column_type.field(&added.name, true)));
+    }
+    Some(Arc::new(Schema::new(fields)))
 }
 
 /// The position of a named column of gaps: durations as text, or milliseconds.
@@ -96,8 +132,7 @@ pub(super) fn of_aggregate(
     input: &Schema,
     key: &[usize],
     key_names: &[Placed<String>],
-    made: &Fields,
-    config: Span,
+    made: &[(Arc<Field>, Span)],
     problems: &mut Vec<Problem>,
 ) -> Option<SchemaRef> {
     let window = [WINDOW_START, WINDOW_END].map(|name| Arc::new(ColumnType::Timestamp(TimestampForm::Iso8601).field(name, false)));
@@ -111,10 +146,10 @@ pub(super) fn of_aggregate(
         }
         fields.push(input.fields().get(*position)?.clone());
     }
-    for field in made {
+    for (field, config) in made {
         if fields.iter().any(|known| known.name() == field.name()) {
             let what = format!("the aggregate makes a column `{}`, which stands for the window, a key or another one already", field.name());
-            problems.push(Problem::error(Code::DuplicateName, config, what, "names of their own for all columns", "name it otherwise in `config`"));
+            problems.push(Problem::error(Code::DuplicateName, *config, what, "names of their own for all columns", "name it otherwise in `config`"));
             return None;
         }
         fields.push(field.clone());

@@ -3,17 +3,10 @@
 use super::OpenFailure;
 use crate::pipeline::document::listed;
 use crate::pipeline::problem::{Code, Problem, did_you_mean};
-use crate::pipeline::spec::{Operation, PluginCall, PluginRef, StepSpec};
+use crate::pipeline::spec::{PluginCall, PluginRef, StepSpec};
 
-pub(super) fn problem(failure: OpenFailure, step: &StepSpec) -> Problem {
-    let Some(call) = step.operation.call() else {
-        return Problem::error(Code::Plugin, step.id.span, "a step without a plugin failed to open one: this is a defect", "none", "report it");
-    };
+pub(super) fn problem(failure: OpenFailure, interface: &str, call: &PluginCall, step: &StepSpec) -> Problem {
     let (plugin, plugin_span) = (name(&call.plugin), call.plugin.span);
-    let interface = match step.operation {
-        Operation::Transform(_) => "transform",
-        Operation::Aggregate(_) | Operation::Dedupe(_) => "aggregate",
-    };
     // The plugin has seen its config and the loader the path, with what came from the environment.
     let hidden = |message: &str| {
         let message = call.config.hidden_in(message);

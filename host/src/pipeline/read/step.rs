@@ -9,7 +9,8 @@ use crate::pipeline::cursor::{Expect, Reader, Table, Value, expect};
 use crate::pipeline::document::Placed;
 use crate::pipeline::problem::Code;
 use crate::pipeline::spec::{
-    AggregateSpec, CallLimits, DedupeSpec, GapSpec, Operation, OutputMode, PluginCall, PluginRef, STD_PLUGIN, StepSpec, TransformSpec, WindowSpec,
+    AddedSpec, AggregateSpec, CallLimits, DedupeSpec, GapSpec, HistorySpec, Operation, OutputMode, Past, PluginCall, PluginRef, STD_PLUGIN, StepSpec,
+    TransformSpec, WindowSpec,
 };
 use crate::pipeline::text::Text;
 use crate::pipeline::unit::{DurationUs, UnitError};
@@ -17,7 +18,7 @@ use crate::pipeline::unit::{DurationUs, UnitError};
 /// Keys of `[[step]]` that later versions will have.
 const LATER: &[&str] = &["join", "process"];
 /// Keys that only an aggregate has.
-const OF_AGGREGATES: [&str; 4] = ["key", "window", "output_mode", "ttl"];
+const OF_AGGREGATES: [&str; 5] = ["key", "window", "output_mode", "ttl", "allowed_lateness"];
 
 const INPUT: Expect = expect("the `id` of a source or step, or a list of them", "\"events\"");
 const LATE: Expect = expect("the `id` of a sink whose `input` is this step", "\"late-rows\"");
@@ -27,10 +28,12 @@ const SIZE: Expect = expect("a duration above zero", "\"1 minute\"");
 pub(super) fn step(reader: &mut Reader<'_>, mut table: Table<'_>, limits: CallLimits) -> Option<StepSpec> {
     let id = table.required(reader, "id", NAME, |reader, value| name(reader, &value));
     let inputs = table.required(reader, "input", INPUT, inputs);
-    let operation = table.one_of(reader, &["transform", "aggregate", "dedupe"], LATER, "transform = { plugin = \"clean.wasm\", function = \"clean\" }");
+    let operation =
+        table.one_of(reader, &["transform", "aggregate", "dedupe", "history"], LATER, "transform = { plugin = \"clean.wasm\", function = \"clean\" }");
     let operation = match operation {
         Some(("transform", value)) => transform(reader, &mut table, &value, limits),
         Some(("dedupe", value)) => dedupe(reader, &mut table, &value),
+        Some(("history", value)) => history(reader, &mut table, &value),
         Some((_, value)) => aggregate(reader, &mut table, &value, limits),
         None => {
             // What belongs to an aggregate is not unknown while nobody can tell whether this is one.
@@ -44,8 +47,8 @@ pub(super) fn step(reader: &mut Reader<'_>, mut table: Table<'_>, limits: CallLi
     let late = table.optional(reader, "late", |reader, value| reader.plain(&value, LATE));
     table.finish(reader, LATER);
     let (operation, late) = (operation?, late?);
-    if let (Operation::Transform(_), Some(late)) = (&operation, &late) {
-        let what = "`late` does not go with `transform`, which knows no late rows";
+    if let (Operation::Transform(_) | Operation::History(_), Some(late)) = (&operation, &late) {
+        let what = "`late` does not go with `transform` or `history`, which know no late rows";
         reader.error(Code::Conflict, late.span, what, "it beside `aggregate` or `dedupe`", "remove `late`, or move it to the step with the window");
         return None;
     }
@@ -81,6 +84,54 @@ fn dedupe(reader: &mut Reader<'_>, step: &mut Table<'_>, value: &Value<'_>) -> O
     sound.then_some(Operation::Dedupe(spec))
 }
 
+/// `{ key, size, add }`
+fn history(reader: &mut Reader<'_>, step: &mut Table<'_>, value: &Value<'_>) -> Option<Operation> {
+    const ADD: Expect = expect("a table of new columns", "{ before = \"lag(avg_ms, 1)\", z = \"zscore(avg_ms)\" }");
+    let sound = nothing_of_aggregates(reader, step, "history");
+    let mut table = reader.table(value, expect("a table", "{ key = [\"endpoint\"], size = 10, add = { z = \"zscore(avg_ms)\" } }"))?;
+    let key = table.or(reader, "key", Vec::new(), columns);
+    let size =
+        table.or(reader, "size", 10, |reader, value| u32::try_from(reader.integer(&value, expect("a whole number from 1 to 1000", "10"), 1..=1_000)?).ok());
+    let add = table.required(reader, "add", ADD, |reader, value| {
+        let columns: Vec<Option<AddedSpec>> = reader.table(&value, ADD)?.each().map(|(name, value)| added(reader, name, &value)).collect();
+        columns.into_iter().collect::<Option<Vec<_>>>()
+    });
+    table.finish(reader, &[]);
+    let (key, size, add) = (key?, size?, add?);
+    for added in &add {
+        if let Past::Lag(rows) = added.what
+            && rows > size
+        {
+            let what = format!("`{}` looks {rows} rows back, and the history holds {size}", added.name);
+            reader.error(Code::BadValue, added.name.span, what, format!("at most {size}"), "look less far back, or make `size` larger");
+            return None;
+        }
+    }
+    sound.then_some(Operation::History(HistorySpec { key, size, add, place: value.key_span }))
+}
+
+/// `"zscore(column)"`, `"lag(column, rows)"`
+fn added(reader: &mut Reader<'_>, name: Placed<String>, value: &Value<'_>) -> Option<AddedSpec> {
+    const WHAT: Expect = expect("`lag(column, rows)`, or `mean`, `stddev`, `min`, `max` or `zscore` of a column", "\"zscore(avg_ms)\"");
+    let parsed = reader.parsed(value, WHAT, |text| {
+        let inner = text.trim().split_once('(').and_then(|(function, rest)| Some((function.trim(), rest.strip_suffix(')')?)));
+        let Some((function, arguments)) = inner else { return Err("it is no function of a column".to_owned()) };
+        let (column, rows) = arguments.split_once(',').map_or((arguments.trim(), None), |(column, rows)| (column.trim(), Some(rows.trim())));
+        let what = match (function, rows) {
+            ("lag", Some(rows)) => Past::Lag(rows.parse().ok().filter(|rows| *rows > 0).ok_or("it does not say how many rows back")?),
+            ("mean", None) => Past::Mean,
+            ("stddev", None) => Past::Stddev,
+            ("min", None) => Past::Min,
+            ("max", None) => Past::Max,
+            ("zscore", None) => Past::Zscore,
+            _ => return Err(format!("there is no `{function}` of so many arguments")),
+        };
+        Ok((what, column.to_owned()))
+    })?;
+    let (what, column) = parsed.value;
+    Some(AddedSpec { name, what, of: Placed::new(column, parsed.span) })
+}
+
 fn nothing_of_aggregates(reader: &mut Reader<'_>, step: &mut Table<'_>, operation: &str) -> bool {
     let mut sound = true;
     for key in OF_AGGREGATES {
@@ -101,20 +152,41 @@ fn aggregate(reader: &mut Reader<'_>, step: &mut Table<'_>, value: &Value<'_>, l
         None => (Some(None), value.key_span),
     };
     let ttl = step.optional(reader, "ttl", |reader, value| duration(reader, &value));
+    let allowed_lateness = step.optional(reader, "allowed_lateness", |reader, value| duration(reader, &value));
     let default = Placed::new(OutputMode::Append, value.key_span);
     let output_mode = step.or(reader, "output_mode", default, |reader, value| {
         let words = [("append", OutputMode::Append), ("update", OutputMode::Update), ("complete", OutputMode::Complete)];
         let mode = reader.choice(&value, expect("`append`, `update` or `complete`", "\"append\""), &words, &[])?;
         Some(Placed::new(mode, value.span()))
     });
-    let call = call(reader, value, limits, false);
-    let (window, ttl) = (window?, ttl?);
+    let calls = match value.elements() {
+        None => call(reader, value, limits, false).map(|call| vec![call]),
+        Some(elements) => calls(reader, value, &elements, limits),
+    };
+    let (window, ttl, allowed_lateness) = (window?, ttl?, allowed_lateness?);
     if let (Some(_), Some(ttl)) = (&window, &ttl) {
         let what = "`ttl` does not go with `window`";
         reader.error(Code::Conflict, ttl.span, what, "it on an aggregate without a window", "remove `ttl`: the watermark closes windows");
         return None;
     }
-    Some(Operation::Aggregate(AggregateSpec { key: key?, window, place, call: call?, output_mode: output_mode?, ttl }))
+    Some(Operation::Aggregate(AggregateSpec { key: key?, window, place, calls: calls?, output_mode: output_mode?, ttl, allowed_lateness }))
+}
+
+/// `[{ plugin, .. }, { plugin, .. }]`
+fn calls(reader: &mut Reader<'_>, value: &Value<'_>, elements: &[Value<'_>], limits: CallLimits) -> Option<Vec<PluginCall>> {
+    if elements.is_empty() {
+        reader.error(
+            Code::BadValue,
+            value.span(),
+            "`aggregate` is empty",
+            "a table, or a list of them",
+            "write `aggregate = { plugin = \"std\", config = { n = \"count(*)\" } }`",
+        );
+        return None;
+    }
+    // All of them, so that one run shows what is wrong with each.
+    let read: Vec<Option<PluginCall>> = elements.iter().map(|element| call(reader, element, limits, false)).collect();
+    read.into_iter().collect()
 }
 
 /// `{ tumbling, offset }`, `{ sliding, every, offset }` or `{ session }`

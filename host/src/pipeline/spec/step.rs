@@ -35,6 +35,8 @@ pub enum Operation {
     Aggregate(AggregateSpec),
     /// Rows in, the first of each key out.
     Dedupe(DedupeSpec),
+    /// Rows of closed windows in, the same with what came before out.
+    History(HistorySpec),
 }
 
 /// `transform`
@@ -53,12 +55,14 @@ pub struct AggregateSpec {
     pub window: Option<WindowSpec>,
     /// Where the document says how rows are grouped: `window`, or `aggregate` where there is none.
     pub place: Span,
-    /// What folds the rows.
-    pub call: PluginCall,
+    /// What folds the rows; several share the groups, and put their columns side by side.
+    pub calls: Vec<PluginCall>,
     /// When a group's row comes out.
     pub output_mode: Placed<OutputMode>,
     /// How long a group without a window is kept after its last row, by the epoch's clock.
     pub ttl: Option<Placed<DurationUs>>,
+    /// How much longer than to its end a window is kept, so that late rows bring its row again.
+    pub allowed_lateness: Option<Placed<DurationUs>>,
 }
 
 /// How moments fall into windows.
@@ -84,6 +88,47 @@ pub enum GapSpec {
     Fixed(DurationUs),
     /// As long as this column says.
     Column(Placed<String>),
+}
+
+/// `history`
+#[derive(Debug, Clone)]
+pub struct HistorySpec {
+    /// The columns whose values have a history of their own.
+    pub key: Vec<Placed<String>>,
+    /// How many rows before the one at hand it holds; at least 1.
+    pub size: u32,
+    /// The columns that are added, in order.
+    pub add: Vec<AddedSpec>,
+    /// Where `history` stands.
+    pub place: Span,
+}
+
+/// A column that a history adds.
+#[derive(Debug, Clone)]
+pub struct AddedSpec {
+    /// Its name.
+    pub name: Placed<String>,
+    /// What it holds.
+    pub what: Past,
+    /// Of which column; numbers.
+    pub of: Placed<String>,
+}
+
+/// What a history says of the rows before the one at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Past {
+    /// The value so many rows ago.
+    Lag(u32),
+    /// Of the values that are not null.
+    Mean,
+    /// Of the sample; null of fewer than two.
+    Stddev,
+    /// The least.
+    Min,
+    /// The greatest.
+    Max,
+    /// By how many standard deviations the row at hand is off the mean; null where the deviation is, or is zero.
+    Zscore,
 }
 
 /// `dedupe`
@@ -147,12 +192,12 @@ impl CallLimits {
 }
 
 impl Operation {
-    /// What the step calls; none: the host does it.
-    pub fn call(&self) -> Option<&PluginCall> {
+    /// What the step calls; nothing: the host does it.
+    pub fn calls(&self) -> &[PluginCall] {
         match self {
-            Self::Transform(transform) => Some(&transform.call),
-            Self::Aggregate(aggregate) => Some(&aggregate.call),
-            Self::Dedupe(_) => None,
+            Self::Transform(transform) => std::slice::from_ref(&transform.call),
+            Self::Aggregate(aggregate) => &aggregate.calls,
+            Self::Dedupe(_) | Self::History(_) => &[],
         }
     }
 }

@@ -796,7 +796,7 @@ pipeline.toml:8:43: `source.event_time.watermark` is `-1 minute` (it is negative
         wrong: "a step that does nothing",
         document: Made::By(&[("transform = { plugin", "transfrom = { plugin")]),
         says: r#"
-pipeline.toml:13:1: unknown key `transfrom` in `step`: expected `id`, `input`, `transform`, `aggregate`, `dedupe`, `key`, `window`, `output_mode`, `ttl`, `event_time` or `late`; did you mean `transform`?
+pipeline.toml:13:1: unknown key `transfrom` in `step`: expected `id`, `input`, `transform`, `aggregate`, `dedupe`, `history`, `key`, `window`, `output_mode`, `ttl`, `allowed_lateness`, `event_time` or `late`; did you mean `transform`?
     |
  13 | transfrom = { plugin = "clean.wasm", function = "clean", config = { drop = { prefix = "BOT" } } }
     | ^^^^^^^^^
@@ -809,7 +809,7 @@ pipeline.toml:13:1: unknown key `transfrom` in `step`: expected `id`, `input`, `
 transform = { plugin = "clean.wasm", function = "clean" }
 "#)]),
         says: r#"
-pipeline.toml:21:1: `step` has `transform` and `aggregate`: expected one of `transform`, `aggregate` or `dedupe`; keep one, remove the rest
+pipeline.toml:21:1: `step` has `transform` and `aggregate`: expected one of `transform`, `aggregate`, `dedupe` or `history`; keep one, remove the rest
     |
  21 | aggregate = { plugin = "std", config = { clicks = "count(*)" } }
     | ^^^^^^^^^
@@ -830,7 +830,7 @@ pipeline.toml:13:1: `key` does not go with `transform`: expected it beside `aggr
         wrong: "an operation that comes later",
         document: Made::By(&[(r#"transform = { plugin = "clean.wasm", function = "clean", config = { drop = { prefix = "BOT" } } }"#, r#"join = { key = ["user"] }"#)]),
         says: r#"
-pipeline.toml:13:1: not yet: `join` in `step` comes with a later version: expected `id`, `input`, `transform`, `aggregate`, `dedupe`, `key`, `window`, `output_mode`, `ttl`, `event_time` or `late`; remove it
+pipeline.toml:13:1: not yet: `join` in `step` comes with a later version: expected `id`, `input`, `transform`, `aggregate`, `dedupe`, `history`, `key`, `window`, `output_mode`, `ttl`, `allowed_lateness`, `event_time` or `late`; remove it
     |
  13 | join = { key = ["user"] }
     | ^^^^
@@ -970,7 +970,7 @@ pipeline.toml:20:8: the sink `clean-console` is to take the late rows of `by_cou
         document: Made::By(&[(r#"input = "events""#, r#"input = "events"
 late = "by_country-kafka""#)]),
         says: r#"
-pipeline.toml:13:8: `late` does not go with `transform`, which knows no late rows: expected it beside `aggregate` or `dedupe`; remove `late`, or move it to the step with the window
+pipeline.toml:13:8: `late` does not go with `transform` or `history`, which know no late rows: expected it beside `aggregate` or `dedupe`; remove `late`, or move it to the step with the window
     |
  13 | late = "by_country-kafka"
     |        ^^^^^^^^^^^^^^^^^^
@@ -991,6 +991,114 @@ pipeline.toml:3:18: `no_data_epochs` is a string: expected `true` or `false`; wr
    |
  3 | no_data_epochs = "no"
    |                  ^^^^
+"#,
+    },
+    Case {
+        wrong: "an allowed lateness in append mode",
+        document: Made::By(&[(r#"window = { tumbling = "1 minute" }"#, r#"window = { tumbling = "1 minute" }
+allowed_lateness = "5 minutes""#)]),
+        says: r#"
+pipeline.toml:20:20: `allowed_lateness` lets late rows give a window's row again, which `by_country` does not: expected a window in update mode; set `output_mode = "update"` beside a window, or make the delay of the watermark longer
+    |
+ 20 | allowed_lateness = "5 minutes"
+    |                    ^^^^^^^^^^^
+"#,
+    },
+    Case {
+        wrong: "an aggregate of nothing",
+        document: Made::By(&[(r#"aggregate = { plugin = "std", config = { clicks = "count(*)" } }"#, r#"aggregate = []"#)]),
+        says: r#"
+pipeline.toml:20:13: `aggregate` is empty: expected a table, or a list of them; write `aggregate = { plugin = "std", config = { n = "count(*)" } }`
+    |
+ 20 | aggregate = []
+    |             ^^
+"#,
+    },
+    Case {
+        wrong: "two aggregates with a column of one name",
+        document: Made::By(&[(r#"aggregate = { plugin = "std", config = { clicks = "count(*)" } }"#, r#"aggregate = [{ plugin = "std", config = { clicks = "count(*)" } }, { plugin = "std", config = { clicks = "sum(cost)" } }]"#)]),
+        says: r#"
+pipeline.toml:20:86: the aggregate makes a column `clicks`, which stands for the window, a key or another one already: expected names of their own for all columns; name it otherwise in `config`
+    |
+ 20 | ...ggregate = [{ plugin = "std", config = { clicks = "count(*)" } }, { plugin = "std", config = { clicks = "sum(cost)" } }]
+    |                                                                                        ^^^^^^
+"#,
+    },
+    Case {
+        wrong: "a history of rows that are not closed windows",
+        document: Made::By(&[(r#"transform = { plugin = "clean.wasm", function = "clean", config = { drop = { prefix = "BOT" } } }"#, r#"history = { key = ["country"], add = { before = "lag(cost, 1)" } }"#)]),
+        says: r#"
+pipeline.toml:13:1: the history `clean` is not of closed windows, so that rows could still come between those it has seen: expected rows that come once, in the order of their windows; make its input an aggregate with a window and `output_mode = "append"`
+    |
+ 13 | history = { key = ["country"], add = { before = "lag(cost, 1)" } }
+    | ^^^^^^^
+"#,
+    },
+    Case {
+        wrong: "a history that looks further back than it holds, of functions that are none",
+        document: Made::By(&[(r#"transform = { plugin = "clean.wasm", function = "clean", config = { drop = { prefix = "BOT" } } }"#, r#"history = { key = ["country"], size = 2, add = { a = "lag(cost, 3)" } }"#), (r#"[[sink]]"#, r#"[[step]]
+id = "more"
+input = "by_country"
+history = { size = 0, add = { a = "median(cost)", b = "lag(cost)", c = "cost" } }
+
+[[sink]]"#)]),
+        says: r#"
+pipeline.toml:13:50: `a` looks 3 rows back, and the history holds 2: expected at most 2; look less far back, or make `size` larger
+    |
+ 13 | history = { key = ["country"], size = 2, add = { a = "lag(cost, 3)" } }
+    |                                                  ^
+
+pipeline.toml:25:20: `step.history.size` is `0`: expected a whole number from 1 to 1000; write `size = 10`
+    |
+ 25 | history = { size = 0, add = { a = "median(cost)", b = "lag(cost)", c = "cost" } }
+    |                    ^
+
+pipeline.toml:25:35: `step.history.add.a` is `median(cost)` (there is no `median` of so many arguments): expected `lag(column, rows)`, or `mean`, `stddev`, `min`, `max` or `zscore` of a column; write `a = "zscore(avg_ms)"`
+    |
+ 25 | history = { size = 0, add = { a = "median(cost)", b = "lag(cost)", c = "cost" } }
+    |                                   ^^^^^^^^^^^^^^
+
+pipeline.toml:25:55: `step.history.add.b` is `lag(cost)` (there is no `lag` of so many arguments): expected `lag(column, rows)`, or `mean`, `stddev`, `min`, `max` or `zscore` of a column; write `b = "zscore(avg_ms)"`
+    |
+ 25 | history = { size = 0, add = { a = "median(cost)", b = "lag(cost)", c = "cost" } }
+    |                                                       ^^^^^^^^^^^
+
+pipeline.toml:25:72: `step.history.add.c` is `cost` (it is no function of a column): expected `lag(column, rows)`, or `mean`, `stddev`, `min`, `max` or `zscore` of a column; write `c = "zscore(avg_ms)"`
+    |
+ 25 | history = { size = 0, add = { a = "median(cost)", b = "lag(cost)", c = "cost" } }
+    |                                                                        ^^^^^^
+"#,
+    },
+    Case {
+        wrong: "a history of a text, and of a column that is there",
+        document: Made::By(&[(r#"[[sink]]
+input = "by_country""#, r#"[[step]]
+id = "more"
+input = "by_country"
+history = { key = ["land"], add = { z = "zscore(country)" } }
+
+[[step]]
+id = "again"
+input = "by_country"
+history = { key = ["country"], add = { clicks = "mean(clicks)" } }
+
+[[sink]]
+input = "again""#)]),
+        says: r#"
+pipeline.toml:25:20: the input of the step `more` has no column `land`: expected `window_start`, `window_end`, `country` or `clicks`; name one of these
+    |
+ 25 | history = { key = ["land"], add = { z = "zscore(country)" } }
+    |                    ^^^^^^
+
+pipeline.toml:25:41: the column `country` of the input of the step `more` is utf8: expected `int64` or `float64`; make a number of it in a step before, or name another column
+    |
+ 25 | history = { key = ["land"], add = { z = "zscore(country)" } }
+    |                                         ^^^^^^^^^^^^^^^^^
+
+pipeline.toml:30:40: the history adds a column `clicks`, which is there already: expected another name for it; rename it
+    |
+ 30 | history = { key = ["country"], add = { clicks = "mean(clicks)" } }
+    |                                        ^^^^^^
 "#,
     },
     Case {

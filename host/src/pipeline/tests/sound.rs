@@ -159,8 +159,8 @@ fn everything_that_can_be_said_is_read() {
     assert_eq!(schema.iter().map(|column| column.name.as_str()).collect::<Vec<_>>(), ["z", "at", "flag", "n", "blob", "doc"]);
     assert_eq!((*on_bad_field, schema[1].declared.column_type), (OnBadField::Null, ColumnType::Timestamp(TimestampForm::Milliseconds)));
     let Operation::Aggregate(aggregate) = &spec.steps[0].operation else { panic!("an aggregate") };
-    assert_eq!(aggregate.call.config.to_json().unwrap(), r#"{"z":"count(*)","a":[1,2.5,true,{"deep":"hunter2"}],"day":"2026-01-31"}"#);
-    assert_eq!((aggregate.call.limits.cpu, aggregate.call.limits.wall), (DurationUs::from_secs(1), DurationUs::from_secs(20)));
+    assert_eq!(aggregate.calls[0].config.to_json().unwrap(), r#"{"z":"count(*)","a":[1,2.5,true,{"deep":"hunter2"}],"day":"2026-01-31"}"#);
+    assert_eq!((aggregate.calls[0].limits.cpu, aggregate.calls[0].limits.wall), (DurationUs::from_secs(1), DurationUs::from_secs(20)));
     let Target::Kafka(sink) = &spec.sinks[0].target else { panic!("a topic") };
     assert_eq!((sink.partitioner, sink.timestamp.as_deref().map(String::as_str)), (Partitioner::Consistent, Some("window_end")));
     assert_eq!((sink.headers[0].0.as_str(), sink.headers[0].1.as_str()), ("x-key", "n"));
@@ -196,8 +196,8 @@ fn the_example_of_ad_events_is_sound() {
     let checked = check(parse(&document, &env).unwrap()).unwrap();
     let said: Vec<(Severity, Code)> = checked.findings().iter().map(|problem| (problem.severity, problem.code)).collect();
     assert_eq!(said, [(Severity::Note, Code::Delivery)], "only the console's note");
-    let PluginRef::File(_) = &checked.spec().steps[0].operation.call().unwrap().plugin.value else { panic!("a file") };
-    assert_eq!(checked.spec().steps[0].operation.call().unwrap().plugin.path(&document).unwrap(), std::path::Path::new("plugins/ad-events/ad_events.wasm"));
+    let PluginRef::File(_) = &checked.spec().steps[0].operation.calls()[0].plugin.value else { panic!("a file") };
+    assert_eq!(checked.spec().steps[0].operation.calls()[0].plugin.path(&document).unwrap(), std::path::Path::new("plugins/ad-events/ad_events.wasm"));
 }
 
 #[test]
