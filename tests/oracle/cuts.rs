@@ -35,25 +35,34 @@ fn document(window: &str, mode: &str, aggregates: &str) -> String {
 
 /// The rows that come out of epochs, each of partitions with rows; in the order of their text.
 fn closed(engine: &Engine, document: &str, epochs: &[Vec<(i32, Row)>]) -> Vec<Value> {
+    given(engine, document, epochs, false)
+}
+
+/// The same; `restarts`: in a pipeline that ends after each epoch and starts again from its state folder.
+fn given(engine: &Engine, document: &str, epochs: &[Vec<(i32, Row)>], restarts: bool) -> Vec<Value> {
     let document = Document::new("cuts.toml", document.to_owned());
     let checked = pipeline::check(pipeline::parse(&document, &|_| None).unwrap()).unwrap();
     let (feed, folder, seen) = (Feed::new("in"), tempfile::tempdir().unwrap(), Arc::new(Mutex::new(Vec::new())));
-    let noted = Arc::clone(&seen);
-    let surroundings = Surroundings {
-        clock: Box::new(run::Far),
-        start: Start::Ordinary,
-        ports: Ports { feeds: BTreeMap::from([("in".to_owned(), feed.clone())]), collected: BTreeMap::from([("sink".to_owned(), Collected::default())]) },
-        state_dir: folder.path().join("state"),
-        trigger: Some(Trigger::Asap),
-        tap: Some(Box::new(move |id: &str, chunks: &[Chunk]| {
-            if id == "out" {
-                let rows = chunks.iter().flat_map(|chunk| (0..chunk.rows.num_rows()).map(|row| weir::format::row_json(&chunk.rows, row)).collect::<Vec<_>>());
-                noted.lock().unwrap_or_else(PoisonError::into_inner).extend(rows.map(|row| serde_json::from_str::<Value>(&row).unwrap()));
-            }
-        })),
-        publisher: None,
+    let start = || {
+        let noted = Arc::clone(&seen);
+        let surroundings = Surroundings {
+            clock: Box::new(run::Far),
+            start: Start::Ordinary,
+            ports: Ports { feeds: BTreeMap::from([("in".to_owned(), feed.clone())]), collected: BTreeMap::from([("sink".to_owned(), Collected::default())]) },
+            state_dir: folder.path().join("state"),
+            trigger: Some(Trigger::Asap),
+            tap: Some(Box::new(move |id: &str, chunks: &[Chunk]| {
+                if id == "out" {
+                    let rows =
+                        chunks.iter().flat_map(|chunk| (0..chunk.rows.num_rows()).map(|row| weir::format::row_json(&chunk.rows, row)).collect::<Vec<_>>());
+                    noted.lock().unwrap_or_else(PoisonError::into_inner).extend(rows.map(|row| serde_json::from_str::<Value>(&row).unwrap()));
+                }
+            })),
+            publisher: None,
+        };
+        launch::launch(launch::open(&checked, engine).unwrap(), surroundings).unwrap()
     };
-    let mut driver = launch::launch(launch::open(&checked, engine).unwrap(), surroundings).unwrap();
+    let mut driver = start();
     // One row far ahead closes every window at the end.
     let last = vec![(0, (10_000_000, 0, 0))];
     for epoch in epochs.iter().chain([&last]) {
@@ -61,6 +70,10 @@ fn closed(engine: &Engine, document: &str, epochs: &[Vec<(i32, Row)>]) -> Vec<Va
             feed.push(*partition, Some(json!({ "at": 1_700_000_000 + at, "k": k, "v": v }).to_string().into_bytes()), -1);
         }
         driver.run(Until::Idle).unwrap();
+        if restarts {
+            drop(driver);
+            driver = start();
+        }
     }
     let mut rows = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
     rows.sort_by_key(Value::to_string);
@@ -141,6 +154,15 @@ proptest! {
         let grown: Vec<(usize, i32)> = other.into_iter().map(|(length, partition)| (length * 20, partition)).collect();
         let one: Vec<(usize, i32)> = one.into_iter().map(|(length, partition)| (length * 5, partition)).collect();
         prop_assert_eq!(closed(&engine, &document, &cut(&rows, &one)), closed(&engine, &document, &cut(&rows, &grown)));
+    }
+
+    #[test]
+    fn a_restart_after_each_epoch_changes_nothing(rows in rows(), cuts in proptest::collection::vec((6_usize..20, 0_i32..3), 1..5), kind in 0_usize..4) {
+        let engine = run::engine().unwrap();
+        let (window, mode) = [("{ sliding = \"10 s\", every = \"4 s\" }", "append"), ("{ session = \"5 s\" }", "append"), ("{ sliding = \"10 s\", every = \"5 s\" }", "update"), ("{ tumbling = \"10 s\" }", "complete")][kind];
+        let document = document(window, mode, r#"n = "count(*)", different = "count(distinct v)" | last = "last(v)", all = "collect_list(v)""#);
+        let epochs = cut(&rows, &cuts);
+        prop_assert_eq!(given(&engine, &document, &epochs, true), given(&engine, &document, &epochs, false));
     }
 
     #[test]

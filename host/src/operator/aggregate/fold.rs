@@ -155,19 +155,25 @@ impl ShardWork<'_> {
 
     /// What lies at ends up to `to_us`, in order: end, key, and state in pieces.
     pub(super) fn scan(&self, shard: &mut Shelf<'_>, to_us: i64) -> anyhow::Result<Vec<(Place, Pieces)>> {
-        let Shelf { groups, large } = shard;
-        let (number, mut found) = (groups.shard(), Vec::new());
-        let mut lists = Vec::new();
-        let mut scan = groups.scan(i64::MIN..=to_us)?;
+        // What lies by itself is fetched afterwards: the scan has the groups in its hands.
+        let (mut found, mut elsewhere) = (Vec::new(), Vec::new());
+        let mut scan = shard.groups.scan(i64::MIN..=to_us)?;
         while let Some(group) = scan.advance()? {
-            lists.push(((EventTime(group.end_us), group.group_key.to_vec()), group.state.to_vec()));
+            let place = (EventTime(group.end_us), group.group_key.to_vec());
+            match self.pieces_here(group.state)? {
+                Some(pieces) => found.push((place, pieces)),
+                None => {
+                    elsewhere.push((found.len(), group.state.to_vec()));
+                    found.push((place, Pieces::new()));
+                }
+            }
         }
         drop(scan);
-        for ((end, key), list) in lists {
+        for (number, list) in elsewhere {
+            let Some(((end, key), pieces)) = found.get_mut(number) else { continue };
             let mut place = Keys::new();
-            place.push_state_key(&StateKey { shard: number, end_us: end.0, group_key: &key });
-            let pieces = self.pieces(&mut Shelf { groups, large }, place.get(0).unwrap_or_default(), Some(&list))?;
-            found.push(((end, key), pieces));
+            place.push_state_key(&StateKey { shard: shard.groups.shard(), end_us: end.0, group_key: key });
+            *pieces = self.pieces(shard, place.get(0).unwrap_or_default(), Some(&list))?;
         }
         Ok(found)
     }

@@ -123,6 +123,19 @@ impl ShardWork<'_> {
         self.migrated(identity, pieces)
     }
 
+    /// The same of a state of which nothing lies by itself; none: something does.
+    pub(super) fn pieces_here(&self, stored: &[u8]) -> anyhow::Result<Option<Pieces>> {
+        let segments = Segments::parse(stored)?;
+        let mut pieces = Pieces::new();
+        for Segment { level, bytes } in segments.iter() {
+            if level & LARGE != 0 {
+                return Ok(None);
+            }
+            pieces.push((level, bytes.to_vec()));
+        }
+        self.migrated(segments.identity(), pieces).map(Some)
+    }
+
     /// Stores a state in one piece, in place of what was stored.
     pub(super) fn replace(&self, shelf: &mut Shelf<'_>, place: &[u8], stored: Option<&[u8]>, state: &[u8]) -> anyhow::Result<()> {
         if let Some(stored) = stored {

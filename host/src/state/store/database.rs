@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use rocksdb::{BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DEFAULT_COLUMN_FAMILY_NAME, LogLevel, Options};
+use rocksdb::{BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DEFAULT_COLUMN_FAMILY_NAME, LogLevel, Options};
 
 /// One column family's write buffer. Smaller: a group that changes in every epoch is written to files again and again, instead of being overwritten here;
 /// larger: the total below is reached by one step alone.
@@ -85,6 +85,10 @@ fn family_options(cache: &Cache) -> Options {
     blocks.set_cache_index_and_filter_blocks(true);
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
     blocks.set_bloom_filter(FILTER_BITS, false);
+    // In pieces: the filter of a whole file is larger than a shard of the cache, so that every lookup would read it from the file again.
+    blocks.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    blocks.set_partition_filters(true);
+    blocks.set_pin_top_level_index_and_filter(true);
     let mut options = Options::default();
     options.set_block_based_table_factory(&blocks);
     options.set_write_buffer_size(WRITE_BUFFER_BYTES);
