@@ -5,6 +5,7 @@
 //!                            └ not covered by the crc ┘          └ covered ..
 //! ```
 
+mod compression;
 mod marker;
 pub(crate) mod records;
 
@@ -103,6 +104,11 @@ impl Header {
 }
 
 impl Batch {
+    /// Its records, opened if they are compressed. None: they can't be, or come to more than 16 MiB.
+    pub(crate) fn opened_records(&self) -> Option<std::borrow::Cow<'_, [u8]>> {
+        compression::open(self.header.attributes & COMPRESSION, self.records())
+    }
+
     /// Takes a copy of a batch that a client has sent: what is kept must not keep the whole request alive.
     pub(crate) fn of_client(data: &Bytes) -> Result<Self, ErrorCode> {
         let header = Header::parse(data)?;

@@ -15,7 +15,7 @@
 //! offsets in transactions, groups with static members. The same checks run on both (`tests/broker`). What is different:
 //!
 //! - Retention is by bytes alone ([`Config::retention_bytes`]); by time nothing is dropped. Compaction is a setting that refuses null keys, and compacts nothing.
-//! - Records that are compressed stay so: their keys are not looked at, and a time is found to the batch, not to the record.
+//! - Records that are compressed stay so: a time is found to the batch, not to the record; they are opened only to see their keys, for a compacted topic, up to 16 MiB.
 //! - Groups speak the classic protocol. There are no users, no encryption, no quotas.
 //!
 //! What comes from a client is not trusted: every bound is in [`Config`], and whatever is no request closes its connection.

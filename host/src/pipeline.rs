@@ -31,7 +31,7 @@ pub use read::parse;
 pub use schema::{ColumnType, Declared, KafkaColumn, TimestampForm, type_text};
 pub use spec::*;
 pub use text::Text;
-pub use unit::{ByteSize, DurationUs, ShareMillionths, UnitError};
+pub use unit::{ByteSize, DurationUs, Interval, ShareMillionths, UnitError};
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used, reason = "tests")]

@@ -79,9 +79,11 @@ fn check(batch: &Batch, settings: &Settings, now_ms: i64) -> Result<(), ErrorCod
     if !settings.has_append_time() && (ahead > settings.max_ms_after_now() || behind > settings.max_ms_before_now()) {
         return Err(ErrorCode::InvalidTimestamp);
     }
-    // Compressed records are taken as they are: what nothing here compacts needs no keys.
-    if settings.is_compacted() && !batch.header.is_compressed() && records::walk(batch.records()).any(|record| !record.has_key) {
-        return Err(ErrorCode::InvalidRecord);
+    if settings.is_compacted() {
+        let opened = batch.opened_records().ok_or(ErrorCode::CorruptMessage)?;
+        if records::walk(&opened).any(|record| !record.has_key) {
+            return Err(ErrorCode::InvalidRecord);
+        }
     }
     Ok(())
 }

@@ -247,7 +247,7 @@ fn placing(window: PlannedWindow, order: Order) -> Option<Placing> {
                 Order::Any | Order::Arrival => Placing::Windows(windows, row_time(time)),
             }
         }
-        PlannedWindow::Session { gap: pipeline::Gap::Fixed(gap), time } => Placing::Sessions(Gap::Fixed(gap.us()), row_time(time)),
+        PlannedWindow::Session { gap: pipeline::Gap::Fixed(gap), time } => Placing::Sessions(Gap::Fixed(gap), row_time(time)),
         PlannedWindow::Session { gap: pipeline::Gap::Column(column), time } => Placing::Sessions(Gap::Column(column), row_time(time)),
         PlannedWindow::Moment { time } => Placing::Moments(row_time(time)),
         PlannedWindow::Running { ttl } => Placing::Running { ttl_us: ttl.map(pipeline::DurationUs::us) },

@@ -5,7 +5,7 @@ use arrow_array::types::{Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array as _, RecordBatch, TimestampMicrosecondArray};
 
 use super::EpochTime;
-use crate::pipeline::DurationUs;
+use crate::pipeline::Interval;
 use crate::time::window::{Window, Windows};
 use crate::time::{EventTime, Watermark};
 
@@ -39,9 +39,9 @@ pub struct RowTime {
 /// How long after a row its session goes on.
 #[derive(Debug, Clone, Copy)]
 pub enum Gap {
-    /// So many microseconds.
-    Fixed(i64),
-    /// As this column says: a duration as text, or milliseconds.
+    /// So long.
+    Fixed(Interval),
+    /// As this column says: an interval as text, or milliseconds.
     Column(usize),
 }
 
@@ -175,17 +175,28 @@ fn copies(windows: Windows, at: RowTime, late: Option<Watermark>, rows: &RecordB
 fn spans(gap: Gap, at: RowTime, late: Option<Watermark>, rows: &RecordBatch) -> anyhow::Result<Placed> {
     let mut placed = Placed::none();
     let gaps = gap.of(rows)?;
-    for ((row, time), gap_us) in (0_u32..).zip(at.times(rows)?.iter()).zip(gaps) {
-        let (Some(start), Some(gap_us)) = (time.map(|time| at.moment(time)), gap_us.filter(|gap_us| *gap_us > 0)) else {
+    for ((row, time), gap) in (0_u32..).zip(at.times(rows)?.iter()).zip(gaps) {
+        let (Some(start), Some(gap)) = (time.map(|time| at.moment(time)), gap.filter(|gap| !gap.is_zero())) else {
             continue;
         };
-        let window = Window { start, end: EventTime(start.0.saturating_add(gap_us)) };
+        let window = Window { start, end: after(start, gap) };
         match late.is_some_and(|late| late.has_passed(window.end)) {
             true => placed.late.push((row, window)),
             false => placed.push(row, window),
         }
     }
     Ok(placed)
+}
+
+/// The moment an interval later: its months by the calendar, in UTC, and then the rest, as Spark adds intervals.
+fn after(start: EventTime, gap: Interval) -> EventTime {
+    let by_calendar = |start: EventTime| {
+        let moment = jiff::Timestamp::from_microsecond(start.0).ok()?.to_zoned(jiff::tz::TimeZone::UTC);
+        let later = moment.checked_add(jiff::Span::new().try_months(i64::from(gap.months)).ok()?).ok()?;
+        Some(EventTime(later.timestamp().as_microsecond()))
+    };
+    let months_later = if gap.months == 0 { start } else { by_calendar(start).unwrap_or(EventTime(i64::MAX)) };
+    EventTime(months_later.0.saturating_add(gap.rest_us))
 }
 
 /// Each row at its moment. One without is never late, and its group never closed, as Spark has it for a null in a key.
@@ -202,24 +213,44 @@ fn moments(at: RowTime, late: Option<Watermark>, rows: &RecordBatch) -> anyhow::
 }
 
 impl Gap {
-    /// The gap of each row, in microseconds; none: null, or not a duration.
-    fn of(self, rows: &RecordBatch) -> anyhow::Result<Box<dyn Iterator<Item = Option<i64>> + '_>> {
+    /// The gap of each row; none: null, negative, or not an interval.
+    fn of(self, rows: &RecordBatch) -> anyhow::Result<Box<dyn Iterator<Item = Option<Interval>> + '_>> {
         let column = match self {
-            Self::Fixed(gap_us) => return Ok(Box::new(std::iter::repeat_n(Some(gap_us), rows.num_rows()))),
+            Self::Fixed(gap) => return Ok(Box::new(std::iter::repeat_n(Some(gap), rows.num_rows()))),
             Self::Column(column) => rows.columns().get(column).ok_or_else(|| anyhow::anyhow!("there is no column {column} of gaps"))?,
         };
         if let Some(millis) = column.as_primitive_opt::<Int64Type>() {
-            return Ok(Box::new(millis.iter().map(|millis| millis?.checked_mul(1_000))));
+            let of = |millis: i64| millis.checked_mul(1_000).filter(|us| *us >= 0).map(|rest_us| Interval { months: 0, rest_us });
+            return Ok(Box::new(millis.iter().map(move |millis| of(millis?))));
         }
         let text = column.as_string_opt::<i32>().ok_or_else(|| anyhow::anyhow!("a column of gaps holds {}", column.data_type()))?;
         // Gaps repeat: most streams have a handful of them.
-        let mut last: Option<(&str, Option<i64>)> = None;
+        let mut last: Option<(&str, Option<Interval>)> = None;
         Ok(Box::new(text.iter().map(move |text| {
             let text = text?;
             match last {
-                Some((known, gap_us)) if known == text => gap_us,
-                _ => last.insert((text, DurationUs::parse_fixed(text).ok().map(DurationUs::us))).1,
+                Some((known, gap)) if known == text => gap,
+                _ => last.insert((text, Interval::parse(text).ok())).1,
             }
         })))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn months_are_as_long_as_the_calendar_makes_them() {
+        let at = |text: &str| EventTime(text.parse::<jiff::Timestamp>().unwrap().as_microsecond());
+        for (start, gap, end) in [
+            ("2024-01-31T12:00:00Z", "1 month", "2024-02-29T12:00:00Z"),
+            ("2024-02-01T00:00:00Z", "1 month", "2024-03-01T00:00:00Z"),
+            ("2023-12-15T00:00:00Z", "1 year 1 day", "2024-12-16T00:00:00Z"),
+            ("2024-01-01T00:00:00Z", "90 seconds", "2024-01-01T00:01:30Z"),
+        ] {
+            assert_eq!(after(at(start), Interval::parse(gap).unwrap()), at(end), "{start} and {gap}");
+        }
     }
 }

@@ -19,7 +19,7 @@ use super::spec::{
     WatermarkPolicy, WatermarkSpec,
 };
 use super::text::Text;
-use super::unit::DurationUs;
+use super::unit::{DurationUs, Interval};
 use crate::epoch::trigger::Trigger;
 
 /// The column where an aggregate's window begins.
@@ -252,7 +252,7 @@ impl PlannedWindow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gap {
     /// So long.
-    Fixed(DurationUs),
+    Fixed(Interval),
     /// As this column says: a duration as text, or milliseconds.
     Column(usize),
 }

@@ -39,6 +39,15 @@ const BYTE_UNITS: &[(&str, u64)] = &[
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DurationUs(i64);
 
+/// A length of time that may have months, which are as long as the calendar makes them: `"1 month"`, `"1 year 2 days"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interval {
+    /// Months; a year is twelve.
+    pub months: u32,
+    /// What comes after them, in microseconds; not negative.
+    pub rest_us: i64,
+}
+
 /// A number of bytes: `"64MB"` is 64,000,000, `"16MiB"` is 16 * 1,048,576.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ByteSize(u64);
@@ -97,6 +106,37 @@ impl DurationUs {
     /// For windows and offsets: as `parse`, but months and years are refused.
     pub fn parse_fixed(text: &str) -> Result<Self, UnitError> {
         parse_duration(text, false)
+    }
+}
+
+impl Interval {
+    /// Reads an interval: as a duration, but months and years stay what they are, and are whole.
+    pub fn parse(text: &str) -> Result<Self, UnitError> {
+        let (mut months, mut rest_us) = (0_i128, 0_i128);
+        parse_terms(text, |number, unit_us| {
+            let (total, unit) = if unit_us >= MONTH_US { (&mut months, i128::from(unit_us / MONTH_US)) } else { (&mut rest_us, i128::from(unit_us)) };
+            let finest = if unit_us >= MONTH_US { "a month" } else { "a microsecond" };
+            *total = total.checked_add(number.times(unit).ok_or(UnitError::TooFine(finest))?).ok_or(UnitError::TooLarge)?;
+            Ok(())
+        })?;
+        let months = u32::try_from(months).map_err(|_| UnitError::TooLarge)?;
+        Ok(Self { months, rest_us: i64::try_from(rest_us).map_err(|_| UnitError::TooLarge)? })
+    }
+
+    /// Whether it is of no length.
+    #[must_use]
+    pub fn is_zero(self) -> bool {
+        self.months == 0 && self.rest_us == 0
+    }
+}
+
+impl fmt::Display for Interval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.months, self.rest_us) {
+            (0, rest_us) => DurationUs(rest_us).fmt(f),
+            (months, 0) => write!(f, "{months} months"),
+            (months, rest_us) => write!(f, "{months} months {}", DurationUs(rest_us)),
+        }
     }
 }
 
@@ -200,10 +240,23 @@ impl Decimal {
 }
 
 fn parse_duration(text: &str, calendar: bool) -> Result<DurationUs, UnitError> {
+    let mut total_us = 0_i128;
+    parse_terms(text, |number, unit_us| {
+        if !calendar && unit_us >= MONTH_US {
+            return Err(UnitError::Calendar);
+        }
+        let part_us = number.times(i128::from(unit_us)).ok_or(UnitError::TooFine("a microsecond"))?;
+        total_us = total_us.checked_add(part_us).ok_or(UnitError::TooLarge)?;
+        Ok(())
+    })?;
+    i64::try_from(total_us).map(DurationUs).map_err(|_| UnitError::TooLarge)
+}
+
+/// Gives each number with what its unit is in microseconds.
+fn parse_terms(text: &str, mut each: impl FnMut(Decimal, i64) -> Result<(), UnitError>) -> Result<(), UnitError> {
     let mut rest = text.trim();
     // Spark writes `interval 1 minute`, too.
     rest = rest.strip_prefix("interval ").unwrap_or(rest).trim_start();
-    let mut total_us = 0_i128;
     loop {
         let (number, after) = take_number(rest)?;
         let after = after.trim_start();
@@ -212,15 +265,10 @@ fn parse_duration(text: &str, calendar: bool) -> Result<DurationUs, UnitError> {
         if word.is_empty() {
             return Err(UnitError::NoUnit);
         }
-        let unit_us = duration_unit(word).ok_or_else(|| UnitError::UnknownUnit(word.to_owned()))?;
-        if !calendar && unit_us >= MONTH_US {
-            return Err(UnitError::Calendar);
-        }
-        let part_us = number.times(i128::from(unit_us)).ok_or(UnitError::TooFine("a microsecond"))?;
-        total_us = total_us.checked_add(part_us).ok_or(UnitError::TooLarge)?;
+        each(number, duration_unit(word).ok_or_else(|| UnitError::UnknownUnit(word.to_owned()))?)?;
         rest = next.trim_start();
         if rest.is_empty() {
-            return i64::try_from(total_us).map(DurationUs).map_err(|_| UnitError::TooLarge);
+            return Ok(());
         }
     }
 }

@@ -58,7 +58,7 @@ impl ShardWork<'_> {
     pub(super) fn run(&self, shard: &mut Shelf<'_>, arrived: Vec<Arrival<'_>>) -> anyhow::Result<Vec<Emitted>> {
         match self.placing {
             Placing::Sessions(..) => return self.run_sessions(shard, arrived),
-            Placing::Running { .. } if self.keyless && arrived.is_empty() => return self.run_untouched(shard),
+            Placing::Running { ttl_us: None } if self.keyless && arrived.is_empty() => return self.run_untouched(shard),
             Placing::Windows(..) | Placing::Panes(..) | Placing::Moments(_) | Placing::Running { .. } => {}
         }
         let mut groups = Touched::new();

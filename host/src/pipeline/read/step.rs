@@ -13,7 +13,7 @@ use crate::pipeline::spec::{
     TransformSpec, WindowSpec,
 };
 use crate::pipeline::text::Text;
-use crate::pipeline::unit::{DurationUs, UnitError};
+use crate::pipeline::unit::{DurationUs, Interval, UnitError};
 
 /// Keys of `[[step]]` that later versions will have.
 const LATER: &[&str] = &["join", "process"];
@@ -237,7 +237,13 @@ fn regular(reader: &mut Reader<'_>, table: &mut Table<'_>, sliding: bool, size: 
 /// `"30 minutes"`, or `{ gap = "column" }`
 fn gap(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<GapSpec> {
     const COLUMN: Expect = expect("a column with each row's gap", "\"gap\"");
-    let Some(mut table) = value.as_table() else { return duration(reader, value).map(|gap| GapSpec::Fixed(gap.value)) };
+    let Some(mut table) = value.as_table() else {
+        let gap = reader.parsed(value, expect("a duration above zero", "\"5 minutes\""), |text| match Interval::parse(text) {
+            Ok(gap) if gap.is_zero() => Err("it is zero".to_owned()),
+            other => other.map_err(|error| error.to_string()),
+        });
+        return gap.map(|gap| GapSpec::Fixed(gap.value));
+    };
     let column = table.required(reader, "gap", COLUMN, |reader, value| reader.plain(&value, COLUMN));
     table.finish(reader, &[]);
     Some(GapSpec::Column(column?))

@@ -6,7 +6,7 @@ use super::EventTimeSpec;
 use crate::pipeline::config::Config;
 use crate::pipeline::document::{Document, Placed, Span};
 use crate::pipeline::text::Text;
-use crate::pipeline::unit::{ByteSize, DurationUs};
+use crate::pipeline::unit::{ByteSize, DurationUs, Interval};
 
 /// The embedded plugin's name.
 pub const STD_PLUGIN: &str = "std";
@@ -85,7 +85,7 @@ pub enum WindowSpec {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GapSpec {
     /// So long after each row.
-    Fixed(DurationUs),
+    Fixed(Interval),
     /// As long as this column says.
     Column(Placed<String>),
 }
