@@ -11,7 +11,3 @@ plugins/build.sh
 # End-to-end tests run the binary that users run; `cargo test` alone does not build it for them.
 cargo build --workspace --locked
 cargo test --workspace --locked --no-fail-fast "$@"
-# The end-to-end tests again, on the embedded broker: what is said of one broker holds on the other, or they have drifted apart.
-if [ $# -eq 0 ]; then
-    WEIR_TEST_BROKER=embedded cargo test --workspace --locked --no-fail-fast --test e2e
-fi
