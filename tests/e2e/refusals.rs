@@ -103,7 +103,7 @@ kafka = { topic = "NAME.dead", create = { partitions = 1, replication = 1 } }
 
     trial.send(&[keyed, keyless, keyless, keyless, keyless]);
     let output = run(&pipeline);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let text = stderr(&output);
     assert!(text.contains("epoch 2: 4 of 5 rows were rejected, more than `max_rejected` allows; 4 of them by the broker: InvalidRecord"), "{text}");
     assert_eq!((trial.read("out").len(), trial.read("dead").len()), (3, 2), "nothing of the epoch");

@@ -71,6 +71,7 @@ impl Driver {
         stats.cpu_us.insert("decode", decode_us);
         stats.cpu_us.remove("steps"); // they have their own
         self.parts.progress.rejected(&letters);
+        let own_rejected = letters.len() as u64;
         let transaction = self.parts.transaction.as_deref_mut();
         let staged = stage::stage(&self.parts.graph, plan.time.epoch, &rows, letters, &self.refused, transaction); // 5 STAGE
         let staged = match staged {
@@ -80,6 +81,11 @@ impl Driver {
         };
         stats.took("encode", staged.encoding);
         stats.took("produce", watch.lap() - staged.encoding);
+        // What the brokers refused in earlier tries of this epoch counts, too, when this try has nothing new to refuse.
+        let rejected = staged.rejected.values().sum::<u64>();
+        let by_broker = rejected.saturating_sub(own_rejected);
+        let codes = || staged.rejected.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        self.check_rejected(plan.time.epoch, rejected, input_rows, (by_broker > 0).then(|| format!("{by_broker} of them by the broker: {}", codes())))?;
         let trackers = self.advance(&plan, &newest);
         failpoint::hit(failpoint::STAGED);
         tracing::trace!(epoch = plan.time.epoch, attempt = %draft.attempt, "staged");
