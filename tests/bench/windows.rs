@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::json;
-use weir::epoch::clock::Clock;
 use weir::epoch::driver::{Driver, Until};
 use weir::epoch::recovery::Start;
 use weir::epoch::trigger::Trigger;
@@ -17,22 +16,9 @@ use weir::pipeline::{self, Document};
 use weir::plugin::Engine;
 use weir::sink::memory::Collected;
 use weir::source::memory::Feed;
+use weir_tests::clock::Far;
 
 const START_S: i64 = 1_765_850_400;
-
-struct Far;
-
-impl Clock for Far {
-    fn now(&self) -> Duration {
-        Duration::from_secs(4_102_444_800)
-    }
-
-    fn pause(&self, _: Duration) {}
-
-    fn stopping(&self) -> bool {
-        false
-    }
-}
 
 /// A pipeline on a feed.
 struct Line {

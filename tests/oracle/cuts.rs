@@ -15,6 +15,7 @@ use weir::plugin::Engine;
 use weir::rows::Chunk;
 use weir::sink::memory::Collected;
 use weir::source::memory::Feed;
+use weir_tests::clock::Far;
 
 use crate::run;
 
@@ -46,7 +47,7 @@ fn given(engine: &Engine, document: &str, epochs: &[Vec<(i32, Row)>], restarts: 
     let start = || {
         let noted = Arc::clone(&seen);
         let surroundings = Surroundings {
-            clock: Box::new(run::Far),
+            clock: Box::new(Far),
             start: Start::Ordinary,
             ports: Ports { feeds: BTreeMap::from([("in".to_owned(), feed.clone())]), collected: BTreeMap::from([("sink".to_owned(), Collected::default())]) },
             state_dir: folder.path().join("state"),

@@ -3,11 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::Value;
-use weir::epoch::clock::Clock;
 use weir::epoch::driver::{Driver, Until};
 use weir::epoch::recovery::Start;
 use weir::epoch::trigger::Trigger;
@@ -20,6 +18,7 @@ use weir::sink::memory::Collected;
 use weir::source::memory::Feed;
 use weir::time::EventTime;
 use weir::time::window::Windows;
+use weir_tests::clock::Far;
 
 use crate::document::{self, NotYet, Translated};
 use crate::rows;
@@ -29,21 +28,6 @@ pub(crate) enum Ran {
     Passes,
     Differs(String),
     NotYet(NotYet),
-}
-
-pub(crate) struct Far;
-
-impl Clock for Far {
-    /// In the year 2100: after every event of the cases.
-    fn now(&self) -> Duration {
-        Duration::from_secs(4_102_444_800)
-    }
-
-    fn pause(&self, _: Duration) {}
-
-    fn stopping(&self) -> bool {
-        false
-    }
 }
 
 struct Bench<'a> {

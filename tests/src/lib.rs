@@ -2,5 +2,6 @@
 
 pub mod broker;
 pub mod checker;
+pub mod clock;
 pub mod commit_model;
 pub mod kill;

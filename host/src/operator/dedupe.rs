@@ -76,8 +76,6 @@ pub struct Deduped {
     pub late_rows: u64,
     /// Those rows, for the sink that takes them.
     pub late: Vec<Chunk>,
-    /// Rows whose key had been seen.
-    pub duplicate_rows: u64,
     /// For the progress record.
     pub operator: StateOperator,
     /// Microseconds of all threads together.
@@ -166,7 +164,7 @@ impl Dedupe {
         operator.num_rows_dropped_by_watermark = late_rows;
         operator.all_updates_time_ms = watch.lap_us() / 1_000;
         operator.custom_metrics.insert("numDroppedDuplicateRows", candidates - kept);
-        Ok(Deduped { chunks, late, late_rows, duplicate_rows: candidates - kept, operator, busy_us: self.busy.take_us() })
+        Ok(Deduped { chunks, late, late_rows, operator, busy_us: self.busy.take_us() })
     }
 
     /// Where each key lies once, and nothing else.

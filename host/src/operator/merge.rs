@@ -71,7 +71,7 @@ impl Call {
 fn store(merged: &mut [Vec<u8>], group: usize, state: &[u8], max_state_bytes: usize) -> anyhow::Result<()> {
     anyhow::ensure!(
         state.len() <= max_state_bytes,
-        "the state of one group has grown to {} bytes, more than `max_state_bytes` ({max_state_bytes}): aggregate in two steps (key by group and value first) or raise it",
+        "the state of one group has grown to {} bytes, more than the {max_state_bytes} that one may have: aggregate in two steps (key by group and value first)",
         state.len()
     );
     if let Some(place) = merged.get_mut(group) {
